@@ -1,0 +1,103 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+
+namespace FastShare.Transport.Buffers;
+
+/// <summary>
+/// A pool of pinned memory blocks in four sizes. A block has one owner, who disposes it exactly once; its content is whatever
+/// the last owner left. Thread-safe; renting and returning allocate nothing in steady state.
+/// </summary>
+public sealed class BlockPool : MemoryPool<byte>
+{
+    /// <summary>Sizes of the blocks, in bytes: a small message, one sealed record, a batch of records, a chunk.</summary>
+    private static readonly int[] Sizes = [4 << 10, 64 << 10, 256 << 10, 1 << 20];
+
+    // What lies idle: at most 16 MiB of each size, 1 MiB of the smallest.
+    private static readonly int[] Retained = [256, 256, 64, 16];
+
+    private readonly ConcurrentQueue<Block>[] _idle = [new(), new(), new(), new()];
+    private readonly int[] _idleCount = new int[4]; // interlocked
+    private long _rented; // interlocked
+
+    /// <summary>The pool that everything uses unless it is given another.</summary>
+    public static new BlockPool Shared { get; } = new();
+
+    /// <summary>Largest block, in bytes; larger requests are refused.</summary>
+    public override int MaxBufferSize => Sizes[^1];
+
+    /// <summary>Blocks handed out and not returned.</summary>
+    public long RentedBlocks => Interlocked.Read(ref _rented);
+
+    /// <summary>When set (tests), returned blocks are overwritten and never reused, so that use after return shows.</summary>
+    internal bool PoisonOnReturn { get; init; }
+
+    /// <summary>A block of at least <paramref name="minBufferSize"/> bytes (−1: the smallest size). Its length may be larger.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">More than <see cref="MaxBufferSize"/> bytes.</exception>
+    public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, MaxBufferSize);
+        int size = 0;
+        while (Sizes[size] < minBufferSize) size++;
+        Interlocked.Increment(ref _rented);
+        if (_idle[size].TryDequeue(out Block? block))
+        {
+            Interlocked.Decrement(ref _idleCount[size]);
+            block.Reuse();
+            return block;
+        }
+
+        return new Block(this, size);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+    }
+
+    private void Return(Block block, int size)
+    {
+        Interlocked.Decrement(ref _rented);
+        if (PoisonOnReturn) return;
+        if (Interlocked.Increment(ref _idleCount[size]) <= Retained[size]) _idle[size].Enqueue(block);
+        else Interlocked.Decrement(ref _idleCount[size]);
+    }
+
+    private sealed class Block(BlockPool pool, int size) : MemoryManager<byte>
+    {
+        private readonly byte[] _array = GC.AllocateUninitializedArray<byte>(Sizes[size], pinned: true);
+        private int _returned; // 0 rented, 1 idle; interlocked
+
+        public override Memory<byte> Memory => CreateMemory(_array.Length);
+
+        public void Reuse() => Volatile.Write(ref _returned, 0);
+
+        public override Span<byte> GetSpan() => _array;
+
+        public override unsafe MemoryHandle Pin(int elementIndex = 0)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)elementIndex, (uint)_array.Length);
+            // Pinned for life: the handle needs no GC handle of its own.
+            fixed (byte* start = _array) return new MemoryHandle(start + elementIndex);
+        }
+
+        public override void Unpin()
+        {
+        }
+
+        protected override bool TryGetArray(out ArraySegment<byte> segment)
+        {
+            segment = new ArraySegment<byte>(_array);
+            return true;
+        }
+
+        [SuppressMessage("Usage", "CA2215", Justification = "The base has nothing to dispose; the block goes back to its pool.")]
+        protected override void Dispose(bool disposing)
+        {
+            if (!disposing) return;
+            if (Interlocked.Exchange(ref _returned, 1) != 0) throw new InvalidOperationException("a memory block was returned to its pool twice");
+            if (pool.PoisonOnReturn) _array.AsSpan().Fill(0xdd);
+            pool.Return(this, size);
+        }
+    }
+}

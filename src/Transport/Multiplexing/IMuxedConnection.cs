@@ -1,0 +1,66 @@
+using System.IO.Pipelines;
+
+namespace FastShare.Transport.Multiplexing;
+
+/// <summary>
+/// Many independent streams over one channel. All members are thread-safe.
+/// </summary>
+/// <remarks>
+/// <see cref="Closed"/> completes exactly once, when the connection is over for whatever reason, after every stream was ended.
+/// After that, opening fails with <see cref="TransportError.ConnectionClosed"/> and accepting returns null.
+/// </remarks>
+internal interface IMuxedConnection : IAsyncDisposable
+{
+    /// <summary>
+    /// Opens a stream. Returns without a round trip; waits only while too many own streams are still unacknowledged.
+    /// </summary>
+    ValueTask<IMuxedStream> OpenStreamAsync(CancellationToken cancellationToken);
+
+    /// <summary>Waits for a stream opened by the remote side; null once the connection is over.</summary>
+    ValueTask<IMuxedStream?> AcceptStreamAsync(CancellationToken cancellationToken);
+
+    /// <summary>Measures one round trip. Concurrent callers share one ping.</summary>
+    ValueTask<TimeSpan> PingAsync(CancellationToken cancellationToken);
+
+    /// <summary>Smoothed round-trip time; null before the first measurement.</summary>
+    TimeSpan? RoundTripTime { get; }
+
+    /// <summary>Streams open now, both directions.</summary>
+    int StreamCount { get; }
+
+    /// <summary>Completes when the connection is over; never faults. The result is why: null for an orderly close from either side.</summary>
+    Task<TransportException?> Closed { get; }
+
+    /// <summary>Says goodbye (go-away), flushes and closes. Open streams are reset. Idempotent.</summary>
+    ValueTask CloseAsync(CancellationToken cancellationToken);
+
+    /// <summary>Ends at once; <paramref name="reason"/> is what pending operations fail with and <see cref="Closed"/> yields.</summary>
+    void Abort(TransportException reason);
+}
+
+/// <summary>
+/// One stream: two byte directions that end independently.
+/// </summary>
+/// <remarks>
+/// <para><see cref="IDuplexPipe.Output"/>: <see cref="PipeWriter.WriteAsync"/> completes when the bytes were handed to the
+/// operating system, so its memory may be reused then; large writes are not copied. GetMemory/Advance/FlushAsync buffers small
+/// writes. <see cref="PipeWriter.Complete"/> sends what is buffered and then the end (FIN); with an exception it resets the stream.
+/// A writer may be completed once; one writer at a time.</para>
+/// <para><see cref="IDuplexPipe.Input"/>: credit returns to the remote side as bytes are consumed (not merely examined).
+/// The remote end shows as <see cref="ReadResult.IsCompleted"/>, a reset as <see cref="TransportException"/> with
+/// <see cref="TransportError.StreamReset"/> after the bytes that came before it, a lost connection as
+/// <see cref="TransportError.ConnectionClosed"/>. One reader at a time.</para>
+/// <para>Disposing completes both directions; where that is not an orderly end of both, the stream is reset. A stream is gone
+/// when both directions ended.</para>
+/// </remarks>
+public interface IMuxedStream : IDuplexPipe, IAsyncDisposable
+{
+    /// <summary>The stream's number on its connection.</summary>
+    long Id { get; }
+
+    /// <summary>Whether the remote side opened it.</summary>
+    bool IsRemote { get; }
+
+    /// <summary>Ends both directions at once and tells the remote side. Idempotent, thread-safe, never throws.</summary>
+    void Reset();
+}

@@ -1,0 +1,26 @@
+using FastShare.Transport.Identity;
+
+namespace FastShare.Transport;
+
+/// <summary>One failed attempt to reach an address of a peer.</summary>
+/// <param name="Address">The address that was tried.</param>
+/// <param name="Error">Why it failed.</param>
+/// <param name="Message">The cause in words.</param>
+public sealed record DialAttempt(Multiaddr Address, TransportError Error, string Message);
+
+/// <summary>The one exception type of FastShare.Transport. <see cref="Error"/> says what a caller can act on.</summary>
+public sealed class TransportException : IOException
+{
+    /// <summary>Creates the exception.</summary>
+    public TransportException(TransportError error, string message, Exception? innerException = null)
+        : base(message, innerException) => Error = error;
+
+    /// <summary>The kind of failure.</summary>
+    public TransportError Error { get; }
+
+    /// <summary>The remote peer concerned, where it is known.</summary>
+    public PeerId? Peer { get; init; }
+
+    /// <summary>For <see cref="TransportError.DialFailure"/>: each address that was tried, with its own cause.</summary>
+    public IReadOnlyList<DialAttempt> Attempts { get; init; } = [];
+}
