@@ -1,0 +1,40 @@
+using System.Text.Json;
+
+namespace FastShare.SideBySide;
+
+/// <summary>The <c>fastshare</c> command as a listener of its own, once per way of securing connections.</summary>
+internal static class FastShareNodes
+{
+    /// <summary>The command built beside this program in the same configuration.</summary>
+    public static string? Find()
+    {
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            string command = Path.Combine(folder.FullName, "tools", "FastShare.Cli", "bin", "Release", "net10.0", "fastshare");
+            if (File.Exists(command)) return command;
+        }
+
+        return null;
+    }
+
+    /// <summary>Starts <c>fastshare perf listen</c> or <c>fastshare receive</c> on loopback; returns it with its address.</summary>
+    public static async Task<(ChildProcess Process, string Address)> ListenAsync(string command, string[] arguments, CancellationToken cancellationToken)
+    {
+        ChildProcess process = ChildProcess.Start(command, [.. arguments, "--json", "--ephemeral", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+        string line = await process.WaitForLineAsync(l => l.Contains("\"listening\"", StringComparison.Ordinal), cancellationToken);
+        using JsonDocument listening = JsonDocument.Parse(line);
+        return (process, listening.RootElement.GetProperty("addresses")[0].GetString()!);
+    }
+
+    /// <summary>The arguments every client call ends with.</summary>
+    public static string[] ClientOptions(bool insecure) =>
+        ["--json", "--ephemeral", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", .. insecure ? (string[])["--insecure"] : []];
+
+    /// <summary>The number <paramref name="property"/> of the last <c>completed</c> event in the output.</summary>
+    public static double Completed(string output, string property)
+    {
+        string line = output.Split('\n').Last(l => l.Contains("\"completed\"", StringComparison.Ordinal));
+        using JsonDocument completed = JsonDocument.Parse(line);
+        return completed.RootElement.GetProperty(property).GetDouble();
+    }
+}
