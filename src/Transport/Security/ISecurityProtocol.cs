@@ -12,8 +12,9 @@ internal enum ConnectionRole
 /// <summary>A channel whose remote peer has proved its identity (or, for plaintext, only claimed it).</summary>
 /// <param name="Channel">The channel to go on with; owns the inner one.</param>
 /// <param name="RemoteKey">The remote peer's public key.</param>
+/// <param name="Security">The security protocol used, by its multistream-select id.</param>
 /// <param name="Muxer">The multiplexer agreed on during the handshake; null: negotiate it inside the channel.</param>
-internal sealed record SecuredChannel(IByteChannel Channel, PublicKey RemoteKey, string? Muxer)
+internal sealed record SecuredChannel(IByteChannel Channel, PublicKey RemoteKey, string Security, string? Muxer)
 {
     public PeerId RemotePeer { get; } = RemoteKey.ToPeerId();
 }
