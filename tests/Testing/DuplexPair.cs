@@ -125,11 +125,11 @@ public sealed class MemoryConnection : IDuplexConnection
         _input.Break();
     }
 
-    /// <summary>Aborts unless the sending direction was closed and everything was read.</summary>
+    /// <summary>As closing a socket: what was sent still arrives, then the end; what the other side sends from now on fails.</summary>
     public ValueTask DisposeAsync()
     {
         IsDisposed = true;
-        if (!_output.IsFinished) _output.Break();
+        _output.Finish();
         _input.Break();
         return default;
     }
