@@ -1,0 +1,102 @@
+using System.Buffers;
+using System.IO.Pipelines;
+
+namespace FastShare.Transfer.Framing;
+
+/// <summary>One control message. Its body is valid until the next one is read.</summary>
+internal readonly record struct ControlMessage(MessageType Type, ReadOnlySequence<byte> Body);
+
+/// <summary>
+/// Takes control messages from a stream: u32 length (type and body), u8 type, body. Used by one reader.
+/// </summary>
+/// <remarks>
+/// A message may be longer than the stream's window. What cannot be parsed in place is therefore copied as it arrives, so that
+/// its credit returns; memory grows with the bytes received, never with the length announced.
+/// </remarks>
+internal sealed class ControlReader(PipeReader input)
+{
+    private const int HeaderLength = 5;
+
+    // State of the single reader.
+    private readonly ArrayBufferWriter<byte> _partial = new();
+    private SequencePosition _consumed;
+    private bool _holdsInput;
+
+    /// <summary>The next message; null at an orderly end between two messages.</summary>
+    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: an impossible length.</exception>
+    public async ValueTask<ControlMessage?> ReadAsync(CancellationToken cancellationToken)
+    {
+        Release();
+        int length;
+        MessageType type;
+        while (true)
+        {
+            ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
+            ReadOnlySequence<byte> buffer = result.Buffer;
+            if (TryParseHeader(buffer, out length, out type))
+            {
+                if (buffer.Length - HeaderLength >= length)
+                {
+                    ReadOnlySequence<byte> body = buffer.Slice(HeaderLength, length);
+                    _consumed = body.End;
+                    _holdsInput = true;
+                    return new ControlMessage(type, body);
+                }
+
+                input.AdvanceTo(buffer.GetPosition(HeaderLength));
+                break;
+            }
+
+            if (result.IsCompleted)
+            {
+                if (buffer.IsEmpty) return null;
+                throw Truncated();
+            }
+
+            input.AdvanceTo(buffer.Start, buffer.End);
+        }
+
+        return new ControlMessage(type, await CollectAsync(length, cancellationToken).ConfigureAwait(false));
+    }
+
+    private async ValueTask<ReadOnlySequence<byte>> CollectAsync(int length, CancellationToken cancellationToken)
+    {
+        _partial.ResetWrittenCount();
+        while (_partial.WrittenCount < length)
+        {
+            ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
+            ReadOnlySequence<byte> piece = result.Buffer;
+            if (piece.Length > length - _partial.WrittenCount) piece = piece.Slice(0, length - _partial.WrittenCount);
+            foreach (ReadOnlyMemory<byte> segment in piece) _partial.Write(segment.Span);
+            input.AdvanceTo(piece.End);
+            if (result.IsCompleted && _partial.WrittenCount < length) throw Truncated();
+        }
+
+        return new ReadOnlySequence<byte>(_partial.WrittenMemory);
+    }
+
+    private void Release()
+    {
+        if (!_holdsInput) return;
+        _holdsInput = false;
+        input.AdvanceTo(_consumed);
+    }
+
+    private static bool TryParseHeader(in ReadOnlySequence<byte> buffer, out int length, out MessageType type)
+    {
+        length = 0;
+        type = default;
+        if (buffer.Length < HeaderLength) return false;
+        Span<byte> header = stackalloc byte[HeaderLength];
+        buffer.Slice(0, HeaderLength).CopyTo(header);
+        uint announced = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(header);
+        if (announced is 0 or > TransferProtocol.MaxMessageLength)
+            throw new TransferException(TransferError.ProtocolViolation, $"a control message of {announced} bytes is not allowed");
+        length = (int)announced - 1;
+        type = (MessageType)header[4];
+        return true;
+    }
+
+    private static TransferException Truncated() =>
+        new(TransferError.ConnectionLost, "the control stream ended within a message");
+}

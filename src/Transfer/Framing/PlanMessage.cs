@@ -1,0 +1,80 @@
+using System.Buffers;
+
+namespace FastShare.Transfer.Framing;
+
+/// <summary>A run of chunks of one file.</summary>
+internal readonly record struct ChunkRange(long First, long Count);
+
+/// <summary>A file of a plan of which not everything is wanted. No ranges: nothing, the receiver has it.</summary>
+internal sealed record PlannedFile(uint Id, IReadOnlyList<ChunkRange> Ranges);
+
+/// <summary>
+/// What the receiver wants of the entries <see cref="First"/> to <see cref="First"/> + <see cref="Count"/> − 1: of each file
+/// everything, but for the files listed as exceptions, in order of their ids. Plans follow one another without gaps.
+/// </summary>
+internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<PlannedFile> Exceptions)
+{
+    private const int FixedLength = 12;
+    private const int ExceptionLength = 6;
+    private const int RangeLength = 16;
+
+    /// <summary>Bytes an exception takes, by which a writer keeps a message below its limit.</summary>
+    public static int LengthOf(PlannedFile exception) => ExceptionLength + exception.Ranges.Count * RangeLength;
+
+    public void Write(IBufferWriter<byte> writer)
+    {
+        writer.WriteUInt32(First);
+        writer.WriteUInt32(Count);
+        writer.WriteUInt32((uint)Exceptions.Count);
+        foreach (PlannedFile file in Exceptions)
+        {
+            writer.WriteUInt32(file.Id);
+            writer.WriteUInt16((ushort)file.Ranges.Count);
+            foreach (ChunkRange range in file.Ranges)
+            {
+                writer.WriteInt63(range.First);
+                writer.WriteInt63(range.Count);
+            }
+        }
+    }
+
+    public static PlanMessage Parse(in ReadOnlySequence<byte> body)
+    {
+        var reader = new WireReader(MessageType.Plan, body);
+        uint first = reader.ReadUInt32(), count = reader.ReadUInt32(), exceptions = reader.ReadUInt32();
+        if (count == 0 || (ulong)first + count > TransferProtocol.MaxEntries) throw reader.Malformed("it covers no entries, or more than there can be");
+        // The list grows with what is really there: an announced count takes no memory.
+        if ((ulong)exceptions * ExceptionLength > (ulong)reader.Remaining) throw reader.Malformed("it is truncated");
+        var files = new List<PlannedFile>((int)exceptions);
+        long next = first;
+        for (uint i = 0; i < exceptions; i++)
+        {
+            uint id = reader.ReadUInt32();
+            if (id < next || id >= first + count) throw reader.Malformed("its files are out of order or out of range");
+            next = id + 1L;
+            files.Add(new PlannedFile(id, ReadRanges(ref reader)));
+        }
+
+        reader.End();
+        return new PlanMessage(first, count, files);
+    }
+
+    private static ChunkRange[] ReadRanges(ref WireReader reader)
+    {
+        int count = reader.ReadUInt16();
+        if (count > TransferProtocol.MaxRangesPerFile) throw reader.Malformed($"{count} ranges of one file are more than {TransferProtocol.MaxRangesPerFile}");
+        if ((long)count * RangeLength > reader.Remaining) throw reader.Malformed("it is truncated");
+        if (count == 0) return [];
+        var ranges = new ChunkRange[count];
+        long next = 0;
+        for (int i = 0; i < count; i++)
+        {
+            var range = new ChunkRange(reader.ReadInt63(), reader.ReadInt63());
+            if (range.First < next || range.Count == 0 || range.Count > long.MaxValue - range.First) throw reader.Malformed("a range is empty, overlaps another or is out of order");
+            next = range.First + range.Count;
+            ranges[i] = range;
+        }
+
+        return ranges;
+    }
+}
