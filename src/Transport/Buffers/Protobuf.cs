@@ -48,7 +48,18 @@ internal ref struct ProtobufReader(ReadOnlySpan<byte> message)
     }
 
     /// <summary>The current length-delimited field as strict UTF-8 text.</summary>
-    public readonly string ReadString() => StrictUtf8.GetString(Bytes);
+    /// <exception cref="FormatException">It is not UTF-8.</exception>
+    public readonly string ReadString()
+    {
+        try
+        {
+            return StrictUtf8.GetString(Bytes);
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new FormatException("protobuf text is not UTF-8", e);
+        }
+    }
 
     private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
 

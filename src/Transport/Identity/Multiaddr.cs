@@ -232,9 +232,9 @@ public sealed class Multiaddr : IEquatable<Multiaddr>
             case MultiaddrValue.PeerId:
                 return PeerId.TryFromBytes(value, out _);
             case MultiaddrValue.Text:
-                // No '/' (it would read back as another address), no control characters.
-                if (value.IsEmpty || value.IndexOf((byte)'/') >= 0 || value.IndexOfAnyInRange((byte)0, (byte)0x20) >= 0 || value.IndexOf((byte)0x7f) >= 0) return false;
-                return System.Text.Unicode.Utf8.IsValid(value);
+                // No '/' (it would read back as another address), nothing that could mislead or steer a terminal.
+                if (value.IsEmpty || value.ContainsAny((byte)'/', (byte)' ') || !System.Text.Unicode.Utf8.IsValid(value)) return false;
+                return PeerText.IsPlain(Encoding.UTF8.GetString(value));
             default:
                 return true;
         }
@@ -263,13 +263,19 @@ public sealed class Multiaddr : IEquatable<Multiaddr>
     private static bool TryParseCore(string text, [NotNullWhen(true)] out Multiaddr? address, [NotNullWhen(false)] out string? problem)
     {
         address = null;
-        if (text.Length is 0 or > 4 * MaxLength || text[0] != '/')
+        if (text.Length > 4 * MaxLength)
+        {
+            problem = "it is too long";
+            return false;
+        }
+
+        if (text.Length == 0 || text[0] != '/')
         {
             problem = "it must start with '/' (for example /ip4/192.0.2.7/tcp/4001)";
             return false;
         }
 
-        string[] parts = text.TrimEnd('/')[..].Split('/');
+        string[] parts = text.TrimEnd('/').Split('/');
         var bytes = new List<byte>(64);
         Span<byte> varint = stackalloc byte[Varint.MaxLength];
         for (int i = 1; i < parts.Length; i++)
@@ -317,7 +323,7 @@ public sealed class Multiaddr : IEquatable<Multiaddr>
             case MultiaddrValue.Port:
                 return ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ushort port) ? [(byte)(port >> 8), (byte)port] : null;
             case MultiaddrValue.Text:
-                return text.Length == 0 ? null : Encoding.UTF8.GetBytes(text);
+                return PeerText.IsPlain(text) ? Encoding.UTF8.GetBytes(text) : null;
             case MultiaddrValue.PeerId:
                 return PeerId.TryParse(text, out PeerId? id) ? id.Bytes.ToArray() : null;
             default:

@@ -93,7 +93,11 @@ public sealed class PeerId : IEquatable<PeerId>
     public bool TryGetPublicKey([NotNullWhen(true)] out PublicKey? key)
     {
         key = null;
-        return _multihash[0] == IdentityCode && PublicKey.TryDecode(_multihash.AsSpan(2), out key);
+        if (_multihash[0] != IdentityCode || !PublicKey.TryDecode(_multihash.AsSpan(2), out PublicKey? inner)) return false;
+        // An id around another encoding of the key is not that key's id.
+        if (!inner.Encode().AsSpan().SequenceEqual(_multihash.AsSpan(2))) return false;
+        key = inner;
+        return true;
     }
 
     /// <summary>The base58btc text, which every libp2p implementation parses.</summary>
@@ -103,7 +107,7 @@ public sealed class PeerId : IEquatable<PeerId>
     public string ToCidString() => "b" + BaseEncoding.EncodeBase32([0x01, 0x72, .. _multihash]);
 
     /// <summary>The last six characters of the text: enough to tell peers apart in a log or table.</summary>
-    public string ToShortString() => "…" + ToString()[^6..];
+    public string ToShortString() => "…" + ToString()[^Math.Min(6, ToString().Length)..];
 
     /// <inheritdoc/>
     public bool Equals(PeerId? other) => other is not null && _multihash.AsSpan().SequenceEqual(other._multihash);

@@ -1,4 +1,4 @@
-using System.Runtime.Versioning;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using FastShare.Transport.Buffers;
 using NSec.Cryptography;
@@ -6,7 +6,7 @@ using NSec.Cryptography;
 namespace FastShare.Transport.Identity;
 
 /// <summary>This node's own Ed25519 key pair and peer id. Thread-safe; disposing it wipes the key.</summary>
-public sealed class PeerIdentity : IDisposable
+public sealed partial class PeerIdentity : IDisposable
 {
     // Field 1 key type, field 2 seed followed by public key (libp2p peer-ids specification).
     private const int EncodedLength = 68;
@@ -108,12 +108,16 @@ public sealed class PeerIdentity : IDisposable
 
     private static PeerIdentity Load(string path)
     {
-        if (!OperatingSystem.IsWindows()) CheckMode(path);
         byte[] encoded = new byte[EncodedLength + 33];
         try
         {
             int length;
-            using (FileStream file = File.OpenRead(path)) length = file.ReadAtLeast(encoded, encoded.Length, throwOnEndOfStream: false);
+            using (FileStream file = File.OpenRead(path))
+            {
+                if (!OperatingSystem.IsWindows()) CheckMode(path, File.GetUnixFileMode(file.SafeFileHandle));
+                length = file.ReadAtLeast(encoded, encoded.Length, throwOnEndOfStream: false);
+            }
+
             try
             {
                 return Decode(encoded.AsSpan(0, length));
@@ -129,15 +133,14 @@ public sealed class PeerIdentity : IDisposable
         }
     }
 
-    [UnsupportedOSPlatform("windows")]
-    private static void CheckMode(string path)
+    private static void CheckMode(string path, UnixFileMode mode)
     {
         const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
-        if ((File.GetUnixFileMode(path) & Others) != 0)
+        if ((mode & Others) != 0)
             throw new TransportException(TransportError.InvalidKey, $"the key file '{path}' is open to other users; run: chmod 600 '{path}'");
     }
 
-    // Written beside its place and moved there, so that two processes starting at once end with one key.
+    // Written beside its place and published there without replacing, so that two processes starting at once end with one key.
     private static PeerIdentity Create(string path)
     {
         string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
@@ -156,13 +159,14 @@ public sealed class PeerIdentity : IDisposable
                 file.Flush(flushToDisk: true);
             }
 
-            File.Move(temporary, path, overwrite: false);
-            return identity;
-        }
-        catch (IOException) when (File.Exists(path))
-        {
+            if (Publish(temporary, path)) return identity;
             identity.Dispose(); // another process was first: its key counts
             return Load(path);
+        }
+        catch
+        {
+            identity.Dispose();
+            throw;
         }
         finally
         {
@@ -170,6 +174,34 @@ public sealed class PeerIdentity : IDisposable
             File.Delete(temporary);
         }
     }
+
+    // False: there is a file at the path already. File.Move looks and then renames on Unix, so that of two processes both would
+    // win and keep different keys; link(2) decides in one step.
+    private static bool Publish(string temporary, string path)
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            if (Link(temporary, path) == 0) return true;
+            if (Marshal.GetLastPInvokeError() == ExistsError) return false;
+            // a file system without hard links: the move's small race remains
+        }
+
+        try
+        {
+            File.Move(temporary, path, overwrite: false);
+            return true;
+        }
+        catch (IOException) when (File.Exists(path))
+        {
+            return false;
+        }
+    }
+
+    // EEXIST: 17 on Linux, macOS and the BSDs
+    private const int ExistsError = 17;
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Link(string existing, string name);
 
     /// <inheritdoc/>
     public void Dispose() => _key.Dispose();

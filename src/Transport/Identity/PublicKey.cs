@@ -63,7 +63,7 @@ public sealed class PublicKey
             var reader = new ProtobufReader(message);
             while (reader.Read())
             {
-                if (reader is { Field: 1, WireType: 0, Varint: <= 3 }) type = (int)reader.Varint;
+                if (reader is { Field: 1, WireType: 0 }) type = reader.Varint <= 3 ? (int)reader.Varint : -1;
                 else if (reader is { Field: 2, WireType: 2 }) data = reader.Bytes;
             }
         }
@@ -143,13 +143,8 @@ public sealed class PublicKey
 
     private bool VerifySecp256k1(ReadOnlySpan<byte> message, ReadOnlySpan<byte> signature)
     {
-        // SubjectPublicKeyInfo { id-ecPublicKey, secp256k1 } with the compressed point (RFC 5480).
-        ReadOnlySpan<byte> prefix =
-        [
-            0x30, 0x36, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a, 0x03, 0x22, 0x00,
-        ];
-        using var ecdsa = ECDsa.Create();
-        ecdsa.ImportSubjectPublicKeyInfo([.. prefix, .. _data], out _);
+        if (!Secp256k1Point.TryDecompress(_data, out ECPoint point)) return false;
+        using var ecdsa = ECDsa.Create(new ECParameters { Curve = Secp256k1Point.Curve, Q = point });
         return ecdsa.VerifyData(message, signature, HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence);
     }
 }
