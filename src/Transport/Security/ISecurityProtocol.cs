@@ -26,8 +26,9 @@ internal interface ISecurityProtocol
     string ProtocolId { get; }
 
     /// <summary>
-    /// Secures <paramref name="channel"/>. On failure the channel is aborted and a <see cref="TransportException"/> thrown
-    /// (<see cref="TransportError.HandshakeFailed"/>, or <see cref="TransportError.PeerIdMismatch"/>).
+    /// Secures <paramref name="channel"/>. On failure the channel is aborted and disposed, and a <see cref="TransportException"/>
+    /// thrown: <see cref="TransportError.HandshakeFailed"/>, <see cref="TransportError.PeerIdMismatch"/>, or what the connection
+    /// failed with.
     /// </summary>
     /// <param name="channel">The inner channel, positioned behind the multistream-select answer; ownership passes.</param>
     /// <param name="role">This side's role.</param>

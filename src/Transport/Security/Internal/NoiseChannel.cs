@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using FastShare.Transport.Buffers;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Transport.Security.Internal;
+
+/// <summary>
+/// A channel sealed by Noise: the hot path of every connection. Payload is touched once on its way out, by the cipher, and once on
+/// its way in. Noise has no closing message, so an end between records is an end; whether it came too early is for the multiplexer
+/// to tell.
+/// </summary>
+internal sealed class NoiseChannel : IByteChannel
+{
+    /// <summary>
+    /// Wire bytes in a batch: large enough that the system call costs little beside the cipher, small enough to stay in the
+    /// processor's second-level cache between sealing and sending.
+    /// </summary>
+    private const int Batch = 256 << 10;
+
+    private readonly IByteChannel _inner;
+    private readonly PeerId _remotePeer;
+
+    private DirectionGate _reads;
+    private readonly NoiseRecordOpener _opener; // this and _readFailure by the reader inside _reads
+    private TransportException? _readFailure;
+
+    private DirectionGate _writes;
+    private readonly NoiseRecordSealer _sealer; // this and _writeFailed by the writer inside _writes
+    private bool _writeFailed;
+
+    private int _disposed; // interlocked
+
+    /// <summary>Goes on where the handshake ended; owns the inner channel and the ciphers.</summary>
+    public NoiseChannel(IByteChannel inner, NoiseCipherState send, NoiseCipherState receive, PeerId remotePeer, BlockPool? pool = null)
+    {
+        _inner = inner;
+        _remotePeer = remotePeer;
+        _opener = new NoiseRecordOpener(receive, pool ?? BlockPool.Shared);
+        _sealer = new NoiseRecordSealer(send, pool ?? BlockPool.Shared);
+    }
+
+    /// <inheritdoc/>
+    public int Pending => _sealer.Pending;
+
+    /// <inheritdoc/>
+    public int BatchSize => Batch;
+
+    /// <inheritdoc/>
+    public ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        Debug.Assert(!destination.IsEmpty, "a read needs room");
+        _reads.Enter();
+        try
+        {
+            int count = ReadBuffered(destination.Span);
+            if (count > 0)
+            {
+                ExitRead();
+                return new ValueTask<int>(count);
+            }
+        }
+        catch (TransportException e)
+        {
+            ExitRead();
+            return ValueTask.FromException<int>(e);
+        }
+
+        return ReceiveAsync(destination, cancellationToken);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (true)
+            {
+                int received = await _inner.ReadAsync(_opener.GetReceiveMemory(), cancellationToken).ConfigureAwait(false);
+                _opener.Received(received);
+                if (received == 0) return _opener.IsMidRecord ? throw Fail(Truncated()) : 0;
+                int count = ReadBuffered(destination.Span);
+                if (count > 0) return count;
+            }
+        }
+        finally
+        {
+            ExitRead();
+        }
+    }
+
+    private int ReadBuffered(Span<byte> destination)
+    {
+        if (_readFailure is not null) throw _readFailure;
+        try
+        {
+            return _opener.Read(destination);
+        }
+        catch (TransportException e)
+        {
+            throw Fail(e);
+        }
+    }
+
+    // The connection is worth nothing any more in either direction: whoever forges records must not learn more from it.
+    private TransportException Fail(TransportException cause)
+    {
+        _inner.Abort();
+        return _readFailure = new TransportException(cause.Error, cause.Message, cause) { Peer = _remotePeer };
+    }
+
+    private static TransportException Truncated() => new(TransportError.ConnectionClosed, "the connection ended in the middle of a sealed record");
+
+    private void ExitRead()
+    {
+        if (_reads.Exit()) _opener.Dispose();
+    }
+
+    /// <inheritdoc/>
+    public void Write(ReadOnlyMemory<byte> data)
+    {
+        _writes.Enter();
+        try
+        {
+            ThrowIfWriteFailed();
+            _writeFailed = true; // unless all of it was sealed: a gap must not reach the peer
+            _sealer.Write(data.Span);
+            _writeFailed = false;
+        }
+        finally
+        {
+            ExitWrite();
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask FlushAsync(CancellationToken cancellationToken)
+    {
+        _writes.Enter();
+        if (_sealer.Pending == 0 && !_writeFailed)
+        {
+            ExitWrite();
+            return default;
+        }
+
+        return SendAsync(cancellationToken);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask SendAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            ThrowIfWriteFailed();
+            _writeFailed = true; // unless it succeeds: nobody knows how much of a failed or cancelled batch the peer got
+            _inner.Write(_sealer.Finish());
+            await _inner.FlushAsync(cancellationToken).ConfigureAwait(false);
+            _sealer.Reset();
+            _writeFailed = false;
+        }
+        finally
+        {
+            ExitWrite();
+        }
+    }
+
+    private void ThrowIfWriteFailed()
+    {
+        if (_writeFailed) throw new TransportException(TransportError.ConnectionClosed, "an earlier write to the connection failed") { Peer = _remotePeer };
+    }
+
+    private void ExitWrite()
+    {
+        if (_writes.Exit()) _sealer.Dispose();
+    }
+
+    /// <inheritdoc/>
+    public void CloseWrite() => _inner.CloseWrite();
+
+    /// <inheritdoc/>
+    public void Abort() => _inner.Abort();
+
+    /// <summary>Ends both directions; calls inside fail. Wipes the keys and disposes the inner channel.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        if (_reads.Close()) _opener.Dispose();
+        if (_writes.Close()) _sealer.Dispose();
+        await _inner.DisposeAsync().ConfigureAwait(false);
+    }
+}
