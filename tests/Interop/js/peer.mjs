@@ -7,7 +7,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createNode } from './lib/node.mjs'
 import { runPerf, servePerf } from './lib/perf.mjs'
-import { drain, parts, random, send, sha256 } from './lib/streams.mjs'
+import { collect, drain, random, read, send, sha256 } from './lib/streams.mjs'
 
 const ECHO = '/interop/echo/1' // sends back what comes, as it comes
 const DIGEST = '/interop/digest/1' // reads to the end, answers the SHA-256 as 64 hexadecimal digits
@@ -41,8 +41,8 @@ node.addEventListener('connection:close', ({ detail }) => write({ event: 'closed
 const many = { maxInboundStreams: 1000, maxOutboundStreams: 1000 }
 await servePerf(node)
 await node.handle(ECHO, async stream => {
-  for await (const chunk of stream) {
-    for (const part of parts(chunk)) if (!stream.send(part)) await stream.onDrain()
+  for await (const chunk of read(stream)) {
+    if (!stream.send(chunk)) await stream.onDrain()
   }
   await stream.close()
 }, many)
@@ -57,7 +57,7 @@ await node.handle(EARLY, async stream => {
   write({ event: 'drained', ...await drain(stream) })
 }, many)
 await node.handle(RESET, async stream => {
-  for await (const chunk of stream) {
+  for await (const chunk of read(stream)) {
     if (chunk.byteLength > 0) break
   }
   stream.abort(new Error('reset by test'))
@@ -141,12 +141,6 @@ const commands = {
   },
   hangUp: async ({ peer }) => await node.hangUp(peerIdFromString(peer)),
   connections: () => node.getConnections().map(describe)
-}
-
-async function collect (stream) {
-  const chunks = []
-  for await (const chunk of stream) for (const part of parts(chunk)) chunks.push(part)
-  return Buffer.concat(chunks)
 }
 
 write({ event: 'listening', peer: node.peerId.toString(), addresses: node.getMultiaddrs().map(String) })

@@ -1,6 +1,6 @@
 // libp2p's perf protocol: the client sends the number of bytes it wants back (unsigned 64 bit, big-endian), then its own bytes
 // and the end; the server reads to the end and then sends what was asked for.
-import { send } from './streams.mjs'
+import { read, send } from './streams.mjs'
 
 export const PERF = '/perf/1.0.0'
 const CHUNK = new Uint8Array(65536)
@@ -9,10 +9,7 @@ export async function servePerf (node) {
   await node.handle(PERF, async stream => {
     const header = new Uint8Array(8)
     let got = 0
-    let received = 0
-    for await (const chunk of stream) {
-      const bytes = chunk.subarray() // a list becomes one array, an array stays as it is
-      received += bytes.byteLength
+    for await (const bytes of read(stream)) {
       if (got < 8) {
         const head = bytes.subarray(0, 8 - got)
         header.set(head, got)
@@ -35,7 +32,7 @@ export async function runPerf (connection, upload, download) {
   await sendZeros(stream, BigInt(upload))
   await stream.close()
   let received = 0
-  for await (const chunk of stream) received += chunk.byteLength
+  for await (const chunk of read(stream)) received += chunk.byteLength
   return { received, seconds: (performance.now() - start) / 1000 }
 }
 
