@@ -1,0 +1,202 @@
+using System.Net;
+using System.Net.Sockets;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Transport.Discovery.Internal;
+
+/// <summary>A datagram to multicast on a link.</summary>
+/// <param name="Link">Index of the link.</param>
+/// <param name="Payload">The bytes; not to be changed.</param>
+/// <param name="OverIPv4">Whether to send it to 224.0.0.251.</param>
+/// <param name="OverIPv6">Whether to send it to ff02::fb.</param>
+internal readonly record struct MdnsPacket(int Link, byte[] Payload, bool OverIPv4, bool OverIPv6);
+
+/// <summary>What an <see cref="MdnsCore"/> is told once.</summary>
+internal sealed record MdnsCoreSettings
+{
+    public required PeerId Self { get; init; }
+
+    public required IReadOnlyList<Multiaddr> ListenAddresses { get; init; }
+
+    public required MdnsServiceNames Names { get; init; }
+
+    public required Random Random { get; init; }
+
+    public uint Ttl { get; init; } = 120;
+
+    public int MaxPeers { get; init; } = 1024;
+
+    public int MaxAddressesPerPeer { get; init; } = 16;
+
+    public int MaxPacketsPerSecond { get; init; } = 1000;
+
+    public int MaxPacketsPerSecondPerSource { get; init; } = 100;
+}
+
+/// <summary>
+/// mDNS discovery without I/O and clock (libp2p mDNS specification, RFC 6762): datagrams, links and the time go in; datagrams and
+/// events come out in <see cref="Packets"/> and <see cref="Events"/>, which the owner empties. The same inputs and random numbers give the
+/// same outputs. Not thread-safe; never throws for what a packet holds.
+/// </summary>
+internal sealed class MdnsCore(MdnsCoreSettings settings)
+{
+    /// <summary>The source named in events.</summary>
+    public const string Source = "mdns";
+
+    /// <summary>The port of mDNS (RFC 6762, 3).</summary>
+    public const int Port = 5353;
+
+    /// <summary>Datagrams of known answers after the first: with them a query lists about 200 peers.</summary>
+    public const int MaxKnownAnswerPackets = 8;
+
+    private readonly Dictionary<int, LinkState> _links = [];
+    private readonly MdnsPeerTable _peers = new(Source, settings.MaxPeers, settings.MaxAddressesPerPeer, settings.Random);
+    private readonly PacketRateLimit _limit = new(settings.MaxPacketsPerSecond, settings.MaxPacketsPerSecondPerSource);
+    private readonly HashSet<int> _askOn = [];
+
+    private sealed class LinkState(MdnsLink link, MdnsResponder responder, MdnsQuerySchedule queries)
+    {
+        public MdnsLink Link { get; set; } = link;
+        public MdnsResponder Responder { get; } = responder;
+        public MdnsQuerySchedule Queries { get; set; } = queries;
+    }
+
+    /// <summary>Datagrams to send, in order.</summary>
+    public List<MdnsPacket> Packets { get; } = [];
+
+    /// <summary>Observations to report, in order.</summary>
+    public List<DiscoveryEvent> Events { get; } = [];
+
+    /// <summary>Datagrams dropped so far: too many, from beyond the link, or malformed.</summary>
+    public long Dropped { get; private set; }
+
+    /// <summary>Peers known.</summary>
+    public int PeerCount => _peers.Count;
+
+    /// <summary>The links in use from now on. New ones, and those with other addresses than before, are announced and asked on.</summary>
+    public void SetLinks(TimeSpan now, IReadOnlyCollection<MdnsLink> links)
+    {
+        foreach (int gone in _links.Keys.Where(index => links.All(l => l.Index != index)).ToArray()) _links.Remove(gone);
+        foreach (MdnsLink link in links)
+        {
+            if (!_links.TryGetValue(link.Index, out LinkState? state))
+                _links.Add(link.Index, state = new LinkState(link, new MdnsResponder(settings.Random), new MdnsQuerySchedule(settings.Random, now)));
+            else if (state.Link.Equals(link))
+                continue;
+            else
+                state.Queries = new MdnsQuerySchedule(settings.Random, now);
+
+            state.Link = link;
+            List<IPEndPoint> endpoints = AdvertisedAddresses.On(link, settings.ListenAddresses);
+            MdnsRecords? records = MdnsRecords.Create(settings.Names, settings.Self, endpoints, settings.Ttl);
+            // A goodbye goes out with the families of the records it takes back.
+            (bool v4, bool v6) = Families((records ?? state.Responder.Records)?.Endpoints ?? []);
+            state.Responder.SetRecords(now, records, packet => Packets.Add(new MdnsPacket(link.Index, packet, v4, v6)));
+        }
+    }
+
+    /// <summary>Takes in a datagram that arrived on a link. Its memory is not kept.</summary>
+    public void Receive(TimeSpan now, int linkIndex, IPEndPoint source, ReadOnlyMemory<byte> datagram)
+    {
+        if (!_links.TryGetValue(linkIndex, out LinkState? state)) return;
+        var sender = new IPEndPoint(MdnsLink.WithoutScope(source.Address), source.Port);
+        bool fromThisHost = IPAddress.IsLoopback(sender.Address) || _links.Values.Any(l => l.Link.IsOwn(sender.Address));
+        // VU#550620: whoever is not on the link has nothing to ask and nothing to tell.
+        bool isNear = state.Link.IsOnLink(sender.Address) || (fromThisHost && state.Link.IsLoopback);
+        if (!isNear || !_limit.TryAccept(now, sender.Address) || !DnsMessageReader.TryRead(datagram, out DnsMessage? message))
+        {
+            Dropped++;
+            return;
+        }
+
+        if (message.IsResponse) Learn(now, state.Link, sender, fromThisHost, message);
+        else Answer(now, state, sender, fromThisHost, message);
+    }
+
+    /// <summary>Does what is due and says when to call again at the latest.</summary>
+    public TimeSpan Advance(TimeSpan now)
+    {
+        _askOn.Clear();
+        _peers.Advance(now, Events, _askOn);
+        TimeSpan next = _peers.Due;
+        foreach (LinkState state in _links.Values)
+        {
+            if (_askOn.Contains(state.Link.Index)) state.Queries.Hasten(now);
+            if (state.Queries.Due <= now)
+            {
+                Ask(now, state.Link);
+                state.Queries.Sent(now);
+            }
+
+            if (state.Responder.Due <= now)
+            {
+                (bool v4, bool v6) = Families(state.Responder.Records!.Endpoints);
+                state.Responder.Advance(now, packet => Packets.Add(new MdnsPacket(state.Link.Index, packet, v4, v6)));
+            }
+
+            next = MdnsTimes.Min(next, MdnsTimes.Min(state.Queries.Due, state.Responder.Due));
+        }
+
+        return next;
+    }
+
+    /// <summary>Says goodbye on every link.</summary>
+    public void Stop(TimeSpan now)
+    {
+        foreach (LinkState state in _links.Values)
+        {
+            (bool v4, bool v6) = Families(state.Responder.Records?.Endpoints ?? []);
+            state.Responder.SetRecords(now, null, packet => Packets.Add(new MdnsPacket(state.Link.Index, packet, v4, v6)));
+        }
+    }
+
+    private void Learn(TimeSpan now, MdnsLink link, IPEndPoint sender, bool fromThisHost, DnsMessage message)
+    {
+        var goodbyes = new List<DnsName>();
+        List<MdnsSighting> sightings = MdnsSightings.Read(
+            message, settings.Names.Service, sender, link, fromThisHost, settings.MaxAddressesPerPeer, goodbyes);
+        foreach (MdnsSighting sighting in sightings)
+        {
+            if (sighting.Peer != settings.Self) _peers.Saw(now, link.Index, sighting, Events);
+        }
+
+        foreach (DnsName instance in goodbyes) _peers.Left(now, link.Index, instance);
+    }
+
+    private void Answer(TimeSpan now, LinkState state, IPEndPoint sender, bool fromThisHost, DnsMessage query)
+    {
+        state.Responder.Heard(now, sender, query);
+        // Another process of this host may share the very endpoint with this one, whose own queries come back too: those never count.
+        // Answers to QU questions and to one-shot askers may go to the asker alone.
+        if (fromThisHost || sender.Port != Port) return;
+        bool asksTheSame = query.Questions.Any(q => !q.UnicastReply && q.Type == DnsType.Ptr && q.Name.Equals(settings.Names.Service));
+        if (!asksTheSame && query.Questions.Count > 0) return;
+        bool knowsMore = query.Answers.Any(a => a.Type == DnsType.Ptr && a.Name.Equals(settings.Names.Service)
+            && !a.Target!.Equals(settings.Names.Instance) && !_peers.Knows(state.Link.Index, a.Target, now));
+        if (knowsMore) state.Queries.TakeBackFrom(sender, now);
+        else if (asksTheSame) state.Queries.LeaveTo(sender, now);
+    }
+
+    private void Ask(TimeSpan now, MdnsLink link)
+    {
+        var writer = new DnsMessageWriter(isResponse: false, MdnsRecords.MaxDatagram);
+        writer.TryAddQuestion(settings.Names.Service, DnsType.Ptr);
+        int packets = 0;
+        foreach ((DnsName instance, uint ttl) in _peers.KnownOn(link.Index, now))
+        {
+            DnsRecord known = DnsRecord.Ptr(settings.Names.Service, instance, ttl);
+            if (writer.TryAddAnswer(known)) continue;
+            if (++packets > MaxKnownAnswerPackets) break; // the rest answer needlessly
+            writer.MarkTruncated();
+            Packets.Add(new MdnsPacket(link.Index, writer.ToArray(), true, true));
+            writer = new DnsMessageWriter(isResponse: false, MdnsRecords.MaxDatagram);
+            writer.TryAddAnswer(known);
+        }
+
+        Packets.Add(new MdnsPacket(link.Index, writer.ToArray(), true, true));
+    }
+
+    // A packet leaves only from a family in which the node listens on the link: rust-libp2p dials the packet's source address.
+    private static (bool V4, bool V6) Families(IReadOnlyList<IPEndPoint> endpoints) =>
+        (endpoints.Any(e => e.AddressFamily == AddressFamily.InterNetwork), endpoints.Any(e => e.AddressFamily == AddressFamily.InterNetworkV6));
+}

@@ -1,0 +1,35 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+
+namespace FastShare.Transport.Discovery.Internal;
+
+/// <summary>Log messages of discovery: events 1100 to 1199.</summary>
+internal static partial class MdnsLog
+{
+    [LoggerMessage(1100, LogLevel.Debug, "mDNS uses {Interface} over {Family}")]
+    public static partial void PortOpened(ILogger logger, string @interface, AddressFamily family);
+
+    [LoggerMessage(1101, LogLevel.Debug, "mDNS cannot use {Interface} over {Family}")]
+    public static partial void PortUnusable(ILogger logger, string @interface, AddressFamily family, Exception cause);
+
+    [LoggerMessage(1102, LogLevel.Warning, "The mDNS socket over {Family} failed and will be opened anew")]
+    public static partial void PortFailed(ILogger logger, AddressFamily family, Exception cause);
+
+    [LoggerMessage(1103, LogLevel.Debug, "mDNS no longer uses {Interface}")]
+    public static partial void LinkGone(ILogger logger, string @interface);
+
+    [LoggerMessage(1104, LogLevel.Debug, "An mDNS datagram could not be sent on {Interface} over {Family}: {Error}")]
+    public static partial void SendFailed(ILogger logger, string @interface, AddressFamily family, SocketError error);
+
+    [LoggerMessage(1105, LogLevel.Error, "The receiver of discovery events threw, which its contract forbids")]
+    public static partial void SinkThrew(ILogger logger, Exception cause);
+
+    [LoggerMessage(1106, LogLevel.Critical, "mDNS discovery ended by an unexpected error")]
+    public static partial void EngineFailed(ILogger logger, Exception cause);
+
+    [LoggerMessage(1107, LogLevel.Debug, "mDNS reports {Kind}: peer {Peer}, {Count} addresses")]
+    public static partial void Reported(ILogger logger, DiscoveryEventKind kind, string peer, int count);
+
+    [LoggerMessage(1108, LogLevel.Debug, "mDNS dropped {Count} datagrams: more than the limits allow, from beyond the link, or malformed")]
+    public static partial void Dropped(ILogger logger, long count);
+}
