@@ -1,0 +1,99 @@
+namespace FastShare.Transport.Multiplexing.Internal;
+
+/// <summary>
+/// Pings in both directions: at most one of ours is in flight, and at most one answer waits to be sent. Guarded by the
+/// connection's gate, except for <see cref="RoundTripTime"/>.
+/// </summary>
+internal sealed class PingExchange
+{
+    // A result this fresh is as good as another measurement; it bounds what a caller in a loop can send.
+    private static readonly TimeSpan Fresh = TimeSpan.FromMilliseconds(1);
+
+    private long _roundTripTicks = -1; // volatile
+    private TimeSpan _lastSample;
+    private TimeSpan _lastSampleAt;
+    private TaskCompletionSource<TimeSpan>? _callers; // share the ping in flight
+    private uint _value;
+    private bool _toSend;
+    private TimeSpan _sentAt;
+    private uint? _pong;
+    private TransportException? _failure;
+
+    /// <summary>Smoothed round-trip time: each sample counts half, as in go-yamux. Thread-safe.</summary>
+    public TimeSpan? RoundTripTime => Volatile.Read(ref _roundTripTicks) is var ticks and >= 0 ? TimeSpan.FromTicks(ticks) : null;
+
+    /// <summary>Whether a ping of ours is queued or unanswered.</summary>
+    public bool InFlight { get; private set; }
+
+    /// <summary>When a ping was last asked for.</summary>
+    public TimeSpan AskedAt { get; private set; }
+
+    /// <summary>Asks for a ping unless one is in flight. True: there is something to send.</summary>
+    public bool Ask(TimeSpan now)
+    {
+        if (InFlight || _failure is not null) return false;
+        InFlight = _toSend = true;
+        AskedAt = now;
+        return true;
+    }
+
+    /// <summary>The result that a caller waits for; <paramref name="send"/>: a ping was queued for it.</summary>
+    public Task<TimeSpan> Measure(TimeSpan now, out bool send)
+    {
+        send = false;
+        if (_failure is not null) return Task.FromException<TimeSpan>(_failure.Again());
+        if (!InFlight && _roundTripTicks >= 0 && now - _lastSampleAt < Fresh) return Task.FromResult(_lastSample);
+        send = Ask(now);
+        _callers ??= new TaskCompletionSource<TimeSpan>(TaskCreationOptions.RunContinuationsAsynchronously);
+        return _callers.Task;
+    }
+
+    /// <summary>The remote side asks. Only its latest ping is answered if the writer is behind; peers send one at a time.</summary>
+    public void OnPing(uint value) => _pong = value;
+
+    /// <summary>
+    /// The remote side answers. Returns false for an answer to nothing: harmless, so it is only counted, as in go-yamux (rust and
+    /// js end the connection).
+    /// </summary>
+    public bool OnPong(uint value, TimeSpan now)
+    {
+        if (!InFlight || _toSend || value != _value) return false;
+        InFlight = false;
+        _value++;
+        _lastSampleAt = now;
+        _lastSample = now - _sentAt;
+        long smoothed = _roundTripTicks < 0 ? _lastSample.Ticks : (_roundTripTicks + _lastSample.Ticks) / 2;
+        Volatile.Write(ref _roundTripTicks, smoothed);
+        _callers?.TrySetResult(_lastSample);
+        _callers = null;
+        return true;
+    }
+
+    /// <summary>The next frame to send, an answer first.</summary>
+    public bool TryTake(TimeSpan now, out YamuxHeader header)
+    {
+        if (_pong is { } pong)
+        {
+            _pong = null;
+            header = new YamuxHeader(FrameType.Ping, FrameFlags.Ack, 0, pong);
+            return true;
+        }
+
+        header = new YamuxHeader(FrameType.Ping, FrameFlags.Syn, 0, _value);
+        if (!_toSend) return false;
+        _toSend = false;
+        _sentAt = now;
+        return true;
+    }
+
+    /// <summary>The connection is over.</summary>
+    public void Fail(TransportException failure)
+    {
+        _failure = failure;
+        TaskCompletionSource<TimeSpan>? callers = _callers;
+        _callers = null;
+        if (callers is null) return;
+        callers.TrySetException(failure.Again());
+        _ = callers.Task.Exception; // callers whose tokens fired have left; the rest see it through their own await
+    }
+}

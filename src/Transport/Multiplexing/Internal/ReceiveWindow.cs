@@ -1,0 +1,104 @@
+namespace FastShare.Transport.Multiplexing.Internal;
+
+/// <summary>
+/// One stream's receive window: how much the remote side may send, when to return credit, and when to grow. Knows no I/O and no
+/// clock. Not thread-safe: guarded by the lock of <see cref="StreamInput"/>.
+/// </summary>
+/// <remarks>
+/// Auto-tuning as in rust-yamux and go-yamux: credit goes back once half of the window was consumed; a window whose credit is used
+/// up again within four round trips limits the stream, so it doubles, up to a cap and as far as a shared budget allows. Without a
+/// measured round trip it never grows, and it never shrinks.
+/// </remarks>
+internal struct ReceiveWindow
+{
+    // go-yamux doubles below 4 round trips, rust-yamux below 2; the larger reaches the path's capacity sooner.
+    private const int GrowthRoundTrips = 4;
+
+    private TimeSpan _updatedAt;
+
+    public ReceiveWindow(TimeSpan now)
+    {
+        Size = Held = SendCredit.Initial;
+        _updatedAt = now;
+    }
+
+    /// <summary>The window's size: the most bytes that can be announced and unread at once.</summary>
+    public uint Size { get; private set; }
+
+    /// <summary>Credit that the remote side has left, counting window updates still on their way.</summary>
+    public uint Held { get; private set; }
+
+    /// <summary>What was taken from the budget to grow beyond the initial size, and not given back.</summary>
+    public uint Growth { get; private set; }
+
+    /// <summary>Charges a frame's payload. False: the remote side sends more than it may.</summary>
+    public bool TryReceive(uint length)
+    {
+        if (length > Held) return false;
+        Held -= length;
+        return true;
+    }
+
+    /// <summary>Raises a fresh window above the initial size at once. Returns the credit to send along with SYN or ACK.</summary>
+    public uint Raise(uint size, ByteBudget budget)
+    {
+        if (size <= Size) return 0;
+        uint delta = size - Size;
+        if (!budget.TryTake(delta)) return 0;
+        Size = size;
+        Growth += delta;
+        Held += delta;
+        return delta;
+    }
+
+    /// <summary>Called after every read: the credit to return now, often none.</summary>
+    /// <param name="unread">Bytes announced and not consumed.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="roundTrip">The connection's round-trip time, if known.</param>
+    /// <param name="cap">The largest size.</param>
+    /// <param name="budget">Pays for growth.</param>
+    public uint Replenish(long unread, TimeSpan now, TimeSpan? roundTrip, uint cap, ByteBudget budget)
+    {
+        if (Missing(unread) < Size / 2) return 0;
+        if (roundTrip is { } rtt && now - _updatedAt < GrowthRoundTrips * rtt) Double(cap, budget);
+        return Grant(unread, now);
+    }
+
+    /// <summary>
+    /// Called when the reader waits though everything it holds was examined and the remote side has no credit left: returns what
+    /// there is, even less than half a window, and grows the window rather than let both sides wait for ever. 0: the window is at
+    /// its limit, and what the reader waits for can never come.
+    /// </summary>
+    public uint ReplenishStarved(long unread, TimeSpan now, uint cap, ByteBudget budget)
+    {
+        if (Missing(unread) == 0) Double(cap, budget);
+        return Grant(unread, now);
+    }
+
+    /// <summary>
+    /// Gives growth back to the budget, for no credit will be returned any more. What the remote side has left stays allowed.
+    /// </summary>
+    public void Release(ByteBudget budget)
+    {
+        if (Growth > 0) budget.Return(Growth);
+        Growth = 0;
+    }
+
+    private readonly uint Missing(long unread) => (uint)Math.Max(0, (long)Size - Held - unread);
+
+    private uint Grant(long unread, TimeSpan now)
+    {
+        uint delta = Missing(unread);
+        Held += delta;
+        _updatedAt = now;
+        return delta;
+    }
+
+    private void Double(uint cap, ByteBudget budget)
+    {
+        uint doubled = (uint)Math.Min(2L * Size, cap);
+        if (doubled <= Size || !budget.TryTake(doubled - Size)) return;
+        Growth += doubled - Size;
+        Size = doubled;
+    }
+}
