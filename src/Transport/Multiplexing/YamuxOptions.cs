@@ -49,11 +49,14 @@ internal sealed class YamuxOptions
     /// <summary>Own streams opened and not acknowledged; opening waits at this number. Default 256, as go-yamux and rust-yamux.</summary>
     public int MaxUnacknowledged { get; init => field = InRange(value, 1, 65536, nameof(MaxUnacknowledged)); } = 256;
 
-    /// <summary>Payload of one data frame while one stream has data. Default 131026: with its header exactly two sealed records of 65519 bytes.</summary>
-    public int MaxPayload { get; init => field = InRange(value, 1, 256 << 10, nameof(MaxPayload)); } = 2 * 65519 - YamuxHeader.Size;
+    /// <summary>
+    /// Payload of one data frame while one stream has data. Default 131038: exactly two sealed records of 65519 bytes, for a Noise
+    /// channel gives large writes records of their own. Peers accept any size up to the window (rust: up to 1 MiB).
+    /// </summary>
+    public int MaxPayload { get; init => field = InRange(value, 1, 256 << 10, nameof(MaxPayload)); } = 2 * 65519;
 
-    /// <summary>Payload of one data frame while several streams have data. Default 65507: one sealed record with its header.</summary>
-    public int SharedPayload { get; init => field = InRange(value, 1, 256 << 10, nameof(SharedPayload)); } = 65519 - YamuxHeader.Size;
+    /// <summary>Payload of one data frame while several streams have data. Default 65519: one sealed record.</summary>
+    public int SharedPayload { get; init => field = InRange(value, 1, 256 << 10, nameof(SharedPayload)); } = 65519;
 
     /// <summary>A ping goes out this often: measures the round trip and shows that the peer lives. Default 10 s.</summary>
     public TimeSpan PingInterval { get; init => field = Positive(value, nameof(PingInterval)); } = TimeSpan.FromSeconds(10);

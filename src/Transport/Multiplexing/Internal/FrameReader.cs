@@ -11,7 +11,11 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
 {
     private const int DrainBlock = 64 << 10;
 
-    private readonly byte[] _header = new byte[YamuxHeader.Size];
+    // Headers and small payloads come through this page, large payloads go straight into their stream's blocks. A channel that waits
+    // with a page of ours holds no block of its own while the connection is idle.
+    private readonly byte[] _page = new byte[4 << 10];
+    private int _start; // received and not taken: _start to _end
+    private int _end;
     private IMemoryOwner<byte>? _drain; // for payloads that nobody reads; rented when first needed
     private RateBudget _idleFrames = new(connection.Options.IdleFrameBurst, connection.Options.IdleFramesPerSecond);
     private RateBudget _churn = new(connection.Options.ChurnBurst, connection.Options.ChurnPerSecond);
@@ -45,21 +49,25 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
     {
         while (true)
         {
-            int filled = 0;
-            while (filled < YamuxHeader.Size)
+            while (_end - _start < YamuxHeader.Size)
             {
-                int count = await channel.ReadAsync(_header.AsMemory(filled), CancellationToken.None).ConfigureAwait(false);
+                _page.AsSpan(_start, _end - _start).CopyTo(_page);
+                _end -= _start;
+                _start = 0;
+                int count = await channel.ReadAsync(_page.AsMemory(_end), CancellationToken.None).ConfigureAwait(false);
                 if (count == 0)
                 {
-                    OnEnd(midFrame: filled > 0);
+                    OnEnd(midFrame: _end > 0);
                     return;
                 }
 
-                filled += count;
+                _end += count;
                 Volatile.Write(ref _lastInputTicks, connection.Now.Ticks);
             }
 
-            if (YamuxHeader.Read(_header, out YamuxHeader header) is { } fault) throw YamuxFaults.Violation(fault);
+            string? fault = YamuxHeader.Read(_page.AsSpan(_start), out YamuxHeader header);
+            _start += YamuxHeader.Size;
+            if (fault is not null) throw YamuxFaults.Violation(fault);
             if (header.Type == FrameType.GoAway)
             {
                 connection.End(header.Length == (uint)GoAwayCode.Normal ? null : YamuxFaults.GoneAway(header.Length), goAway: null);
@@ -89,7 +97,18 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
                 int count = 0;
                 try
                 {
-                    count = await channel.ReadAsync(memory, CancellationToken.None).ConfigureAwait(false);
+                    if (_start == _end && memory.Length < _page.Length)
+                    {
+                        _start = 0;
+                        _end = await channel.ReadAsync(_page, CancellationToken.None).ConfigureAwait(false);
+                        count = TakeFromPage(memory.Span);
+                    }
+                    else
+                    {
+                        count = _start < _end
+                            ? TakeFromPage(memory.Span)
+                            : await channel.ReadAsync(memory, CancellationToken.None).ConfigureAwait(false);
+                    }
                 }
                 finally
                 {
@@ -111,6 +130,14 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
                 lock (connection.Gate) stream.OnFin();
             }
         }
+    }
+
+    private int TakeFromPage(Span<byte> destination)
+    {
+        int count = Math.Min(destination.Length, _end - _start);
+        _page.AsSpan(_start, count).CopyTo(destination);
+        _start += count;
+        return count;
     }
 
     private void OnPing(YamuxHeader header)

@@ -1,0 +1,227 @@
+using FastShare.Transport;
+using FastShare.Transport.Security;
+
+namespace FastShare.Testing.Multiplexing;
+
+/// <summary>
+/// One end of two connected <see cref="IByteChannel"/>s in memory. Uses every freedom of the contract against the multiplexer: written
+/// memory is referred to until the flush completes, and calls that overlap or start above the batch size fail loudly.
+/// </summary>
+internal sealed class MemoryByteChannel : IByteChannel
+{
+    private readonly MemoryPipe _output;
+    private readonly MemoryPipe _input;
+    private readonly List<ReadOnlyMemory<byte>> _batch = [];
+    private readonly byte[] _copies; // what the batch held when it was written, to notice memory that changed before the flush
+    private readonly bool _checkChanges;
+    private int _copied;
+    private int _writing; // interlocked: 1 while the writing side is busy
+    private int _reading; // interlocked
+
+    private MemoryByteChannel(MemoryPipe output, MemoryPipe input, int batchSize, bool checkChanges)
+    {
+        _output = output;
+        _input = input;
+        BatchSize = batchSize;
+        _checkChanges = checkChanges;
+        _copies = checkChanges ? new byte[batchSize + (256 << 10)] : [];
+    }
+
+    public int Pending { get; private set; }
+
+    public int BatchSize { get; }
+
+    /// <summary>Whether this end was aborted.</summary>
+    public bool IsAborted { get; private set; }
+
+    /// <summary>Whether this end was disposed.</summary>
+    public bool IsDisposed { get; private set; }
+
+    /// <summary>Flushes of a batch with content.</summary>
+    public int Flushes { get; private set; }
+
+    /// <summary>When set, sees every piece of memory as it is written.</summary>
+    public Action<ReadOnlyMemory<byte>>? OnWrite { get; set; }
+
+    /// <summary>Two connected ends.</summary>
+    /// <param name="capacity">Bytes each direction holds before a flush waits.</param>
+    /// <param name="batchSize">What <see cref="IByteChannel.BatchSize"/> says.</param>
+    /// <param name="maxRead">Most bytes that one read yields; 1 dribbles.</param>
+    /// <param name="checkChanges">Whether to compare memory between write and flush.</param>
+    public static (MemoryByteChannel Left, MemoryByteChannel Right) CreatePair(
+        int capacity = 1 << 20, int batchSize = 256 << 10, int maxRead = int.MaxValue, bool checkChanges = true)
+    {
+        var toRight = new MemoryPipe(capacity, maxRead);
+        var toLeft = new MemoryPipe(capacity, maxRead);
+        return (new MemoryByteChannel(toRight, toLeft, batchSize, checkChanges), new MemoryByteChannel(toLeft, toRight, batchSize, checkChanges));
+    }
+
+    public async ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        if (destination.IsEmpty) throw new InvalidOperationException("a read needs room");
+        if (Interlocked.Exchange(ref _reading, 1) != 0) throw new InvalidOperationException("two reads at a time");
+        try
+        {
+            return await _input.ReadAsync(destination, cancellationToken);
+        }
+        finally
+        {
+            Volatile.Write(ref _reading, 0);
+        }
+    }
+
+    public void Write(ReadOnlyMemory<byte> data)
+    {
+        if (Interlocked.Exchange(ref _writing, 1) != 0) throw new InvalidOperationException("two writers at a time");
+        if (Pending >= BatchSize) throw new InvalidOperationException("a write starts above the batch size");
+        if (data.Length > 256 << 10) throw new InvalidOperationException("a write of more than 256 KiB");
+        OnWrite?.Invoke(data);
+        _batch.Add(data);
+        Pending += data.Length;
+        if (_checkChanges)
+        {
+            data.Span.CopyTo(_copies.AsSpan(_copied));
+            _copied += data.Length;
+        }
+
+        Volatile.Write(ref _writing, 0);
+    }
+
+    public async ValueTask FlushAsync(CancellationToken cancellationToken)
+    {
+        if (Interlocked.Exchange(ref _writing, 1) != 0) throw new InvalidOperationException("two writers at a time");
+        if (_batch.Count > 0) Flushes++;
+        int offset = 0;
+        foreach (ReadOnlyMemory<byte> piece in _batch)
+        {
+            await _output.WriteAsync(piece, cancellationToken);
+            if (_checkChanges && !piece.Span.SequenceEqual(_copies.AsSpan(offset, piece.Length)))
+                throw new InvalidOperationException("memory changed between write and the end of the flush");
+            offset += piece.Length;
+        }
+
+        _batch.Clear();
+        _copied = 0;
+        Pending = 0;
+        Volatile.Write(ref _writing, 0);
+    }
+
+    public void CloseWrite() => _output.Finish();
+
+    public void Abort()
+    {
+        IsAborted = true;
+        _output.Break("the connection was aborted by the other end");
+        _input.Break("the connection was aborted");
+    }
+
+    /// <summary>Ends both directions as a crash of the other side would.</summary>
+    public void Break() => Abort();
+
+    public ValueTask DisposeAsync()
+    {
+        IsDisposed = true;
+        Abort();
+        return default;
+    }
+}
+
+/// <summary>One direction of bytes with bounded room.</summary>
+internal sealed class MemoryPipe(int capacity, int maxRead)
+{
+    private readonly Lock _sync = new();
+    private readonly byte[] _ring = new byte[capacity];
+    private readonly SemaphoreSlim _readable = new(0);
+    private readonly SemaphoreSlim _writable = new(0);
+    private int _start;
+    private int _count;
+    private bool _readerWaits;
+    private bool _writerWaits;
+    private bool _finished;
+    private string? _broken;
+
+    public async ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            lock (_sync)
+            {
+                if (_count > 0)
+                {
+                    int count = Math.Min(Math.Min(destination.Length, maxRead), Math.Min(_count, capacity - _start));
+                    _ring.AsSpan(_start, count).CopyTo(destination.Span);
+                    _start = (_start + count) % capacity;
+                    _count -= count;
+                    if (_writerWaits)
+                    {
+                        _writerWaits = false;
+                        _writable.Release();
+                    }
+
+                    return count;
+                }
+
+                if (_finished) return 0;
+                if (_broken is not null) throw new TransportException(TransportError.ConnectionReset, _broken);
+                _readerWaits = true;
+            }
+
+            await _readable.WaitAsync(cancellationToken);
+        }
+    }
+
+    public async ValueTask WriteAsync(ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            lock (_sync)
+            {
+                if (_broken is not null) throw new TransportException(TransportError.ConnectionReset, _broken);
+                while (!data.IsEmpty && _count < capacity)
+                {
+                    int end = (_start + _count) % capacity;
+                    int count = Math.Min(data.Length, Math.Min(capacity - _count, capacity - end));
+                    data.Span[..count].CopyTo(_ring.AsSpan(end));
+                    _count += count;
+                    data = data[count..];
+                }
+
+                Wake(ref _readerWaits, _readable);
+                if (data.IsEmpty) return;
+                _writerWaits = true;
+            }
+
+            await _writable.WaitAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>The writer has ended: the reader sees what is left, then the end.</summary>
+    public void Finish()
+    {
+        lock (_sync)
+        {
+            if (_broken is not null) return;
+            _finished = true;
+            Wake(ref _readerWaits, _readable);
+        }
+    }
+
+    /// <summary>Both ends fail; bytes in flight are lost, unless the writer had finished before.</summary>
+    public void Break(string message)
+    {
+        lock (_sync)
+        {
+            _broken ??= message;
+            if (!_finished) _count = 0;
+            Wake(ref _readerWaits, _readable);
+            Wake(ref _writerWaits, _writable);
+        }
+    }
+
+    private static void Wake(ref bool waits, SemaphoreSlim signal)
+    {
+        if (!waits) return;
+        waits = false;
+        signal.Release();
+    }
+}
