@@ -1,1 +1,3 @@
-return 0;
+using FastShare.Cli.Hosting;
+
+return await CommandLine.RunAsync(args);

@@ -1,0 +1,84 @@
+using System.Text.Json;
+using FastShare.EndToEnd.Tests.Processes;
+
+namespace FastShare.EndToEnd.Tests.Commands;
+
+public sealed class MeasuringTests : IDisposable
+{
+    private readonly TestFolder _folder = new();
+
+    [Fact]
+    public async Task Ping_reports_each_echo()
+    {
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByAddress);
+        await using FastShareProcess ping = await FastShareProcess.RunAsync(_folder, ["ping", receiver.Address, "--count", "2", "--json", "--ephemeral", "--no-mdns"]);
+        Assert.True(ping.ExitCode == 0, ping.ToString());
+        JsonElement[] echoes = [.. ping.Events.Where(e => e.GetProperty("event").GetString() == "ping")];
+        Assert.Equal([1, 2], echoes.Select(e => e.GetProperty("sequence").GetInt32()));
+        Assert.All(echoes, e => Assert.True(e.GetProperty("rttMs").GetDouble() > 0));
+    }
+
+    [Fact]
+    public async Task Ping_of_a_peer_that_is_not_there_ends_with_3()
+    {
+        await using FastShareProcess ping = await FastShareProcess.RunAsync(
+            _folder, "ping", "/ip4/127.0.0.1/tcp/9/p2p/12D3KooWGRUbA5pSNDXg4kKLUUuqgzEgNDMRYVTyuRoT9MnSNCZz", "--wait", "300ms", "--ephemeral", "--no-mdns");
+        Assert.True(ping.ExitCode == 3, ping.ToString());
+    }
+
+    [Fact]
+    public async Task Perf_moves_the_bytes_asked_for_in_both_directions()
+    {
+        await using FastShareProcess listener = FastShareProcess.Start(_folder, ["perf", "listen", .. ReceivingNode.ByAddress]);
+        string address = (await listener.WaitForEventAsync("listening")).GetProperty("addresses")[0].GetString()!;
+        await using FastShareProcess perf = await FastShareProcess.RunAsync(
+            _folder, ["perf", address, "--upload-bytes", "3MB", "--download-bytes", "2MB", .. ReceivingNode.ByAddress]);
+        Assert.True(perf.ExitCode == 0, perf.ToString());
+        JsonElement measured = await perf.WaitForEventAsync("perf");
+        Assert.Equal(3_000_000, measured.GetProperty("uploadBytes").GetInt64());
+        Assert.Equal(2_000_000, measured.GetProperty("downloadBytes").GetInt64());
+        Assert.Equal(5_000_000, (await perf.WaitForEventAsync("completed")).GetProperty("bytes").GetInt64());
+        listener.Interrupt();
+        Assert.Equal(130, await listener.WaitForExitAsync());
+    }
+
+    [Fact]
+    public async Task Perf_ends_after_its_duration()
+    {
+        await using FastShareProcess listener = FastShareProcess.Start(_folder, ["perf", "listen", .. ReceivingNode.ByAddress]);
+        string address = (await listener.WaitForEventAsync("listening")).GetProperty("addresses")[0].GetString()!;
+        await using FastShareProcess perf = await FastShareProcess.RunAsync(_folder, ["perf", address, "--duration", "300ms", .. ReceivingNode.ByAddress]);
+        Assert.True(perf.ExitCode == 0, perf.ToString());
+        JsonElement measured = await perf.WaitForEventAsync("perf");
+        Assert.True(measured.GetProperty("uploadBytes").GetInt64() > 0);
+        Assert.True(measured.GetProperty("downloadBytes").GetInt64() > 0);
+    }
+
+    [Fact]
+    public async Task Peers_lists_the_nodes_on_the_loopback_interface_with_their_names()
+    {
+        string name = $"node-{Guid.NewGuid():N}";
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--name", name, .. ReceivingNode.ByMdns]);
+        await using FastShareProcess peers = await FastShareProcess.RunAsync(_folder, "peers", "--seconds", "2", "--json", "--ephemeral", "--interface", "lo");
+        Assert.True(peers.ExitCode == 0, peers.ToString());
+        JsonElement row = await peers.WaitForEventAsync("peer", e => e.GetProperty("peer").GetString() == receiver.Peer);
+        Assert.Equal(name, row.GetProperty("name").GetString());
+        Assert.True(row.GetProperty("rttMs").GetDouble() > 0);
+        Assert.StartsWith("/ip4/127.0.0.1/tcp/", row.GetProperty("addresses")[0].GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Watching_peers_tells_of_one_that_comes_and_goes()
+    {
+        await using FastShareProcess peers = FastShareProcess.Start(_folder, "peers", "--watch", "--json", "--ephemeral", "--interface", "lo");
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByMdns);
+        await peers.WaitForEventAsync("peerFound", e => e.GetProperty("peer").GetString() == receiver.Peer);
+        receiver.Process.Interrupt();
+        await receiver.Process.WaitForExitAsync();
+        await peers.WaitForEventAsync("peerExpired", e => e.GetProperty("peer").GetString() == receiver.Peer);
+        peers.Interrupt();
+        Assert.Equal(130, await peers.WaitForExitAsync());
+    }
+
+    public void Dispose() => _folder.Dispose();
+}

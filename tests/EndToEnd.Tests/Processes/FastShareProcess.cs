@@ -1,0 +1,197 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json;
+
+namespace FastShare.EndToEnd.Tests.Processes;
+
+/// <summary>
+/// The built <c>fastshare</c> command as a process of its own, with a configuration folder of its own. Disposing kills it.
+/// Thread-safe.
+/// </summary>
+internal sealed partial class FastShareProcess : IAsyncDisposable
+{
+    /// <summary>Far beyond what any step here takes: only a hang meets it.</summary>
+    public static readonly TimeSpan HangLimit = TimeSpan.FromSeconds(60);
+
+    private readonly Process _process;
+    private readonly Lock _gate = new();
+    private readonly List<string> _lines = []; // under _gate
+    private readonly StringBuilder _errors = new(); // under _gate
+    private readonly Task _output;
+    private readonly Task _errorOutput;
+    private TaskCompletionSource _more = new(TaskCreationOptions.RunContinuationsAsynchronously); // under _gate
+
+    private FastShareProcess(Process process)
+    {
+        _process = process;
+        _output = ReadAsync(process.StandardOutput, line => _lines.Add(line));
+        _errorOutput = ReadAsync(process.StandardError, line => _errors.AppendLine(line));
+    }
+
+    /// <summary>The command that was built together with these tests.</summary>
+    public static string Path { get; } = Find();
+
+    public int Id => _process.Id;
+
+    /// <summary>Standard output so far.</summary>
+    public IReadOnlyList<string> Lines
+    {
+        get
+        {
+            lock (_gate) return [.. _lines];
+        }
+    }
+
+    /// <summary>Standard error so far.</summary>
+    public string Errors
+    {
+        get
+        {
+            lock (_gate) return _errors.ToString();
+        }
+    }
+
+    /// <summary>Standard output so far, parsed as JSON lines; fails on a line that is not an object.</summary>
+    public IReadOnlyList<JsonElement> Events => [.. Lines.Select(line => JsonDocument.Parse(line).RootElement)];
+
+    /// <summary>Starts the command.</summary>
+    /// <param name="folder">Where it runs; holds its configuration folder.</param>
+    /// <param name="arguments">Its arguments.</param>
+    public static FastShareProcess Start(TestFolder folder, params IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(Path, arguments)
+        {
+            WorkingDirectory = folder.Path, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        start.Environment["XDG_CONFIG_HOME"] = folder.Configuration;
+        start.Environment["TMPDIR"] = folder.Temporary;
+        return new FastShareProcess(Process.Start(start)!);
+    }
+
+    /// <summary>Runs the command to its end.</summary>
+    public static async Task<FastShareProcess> RunAsync(TestFolder folder, params IEnumerable<string> arguments)
+    {
+        FastShareProcess process = Start(folder, arguments);
+        await process.WaitForExitAsync();
+        return process;
+    }
+
+    public int ExitCode => _process.ExitCode;
+
+    /// <summary>Waits for an event of a kind that satisfies <paramref name="match"/>.</summary>
+    public async Task<JsonElement> WaitForEventAsync(string kind, Func<JsonElement, bool>? match = null)
+    {
+        string line = await WaitForLineAsync(text =>
+        {
+            using JsonDocument parsed = JsonDocument.Parse(text);
+            return parsed.RootElement.GetProperty("event").GetString() == kind && (match is null || match(parsed.RootElement));
+        });
+        return JsonDocument.Parse(line).RootElement;
+    }
+
+    /// <summary>Waits for a line of standard output.</summary>
+    public async Task<string> WaitForLineAsync(Func<string, bool> match)
+    {
+        using var limit = new CancellationTokenSource(HangLimit);
+        while (true)
+        {
+            Task more;
+            lock (_gate)
+            {
+                if (_lines.Find(line => match(line)) is { } line) return line;
+                more = _more.Task;
+            }
+
+            if (_output.IsCompleted && more == _more.Task) throw new InvalidOperationException($"The awaited line did not come. {this}");
+            try
+            {
+                await Task.WhenAny(more, _output).WaitAsync(limit.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                throw new TimeoutException($"The awaited line did not come. {this}");
+            }
+        }
+    }
+
+    /// <summary>Waits for the end; returns the exit code.</summary>
+    public async Task<int> WaitForExitAsync()
+    {
+        try
+        {
+            await _process.WaitForExitAsync().WaitAsync(HangLimit);
+        }
+        catch (TimeoutException)
+        {
+            throw new TimeoutException($"The command did not end. {this}");
+        }
+
+        await Task.WhenAll(_output, _errorOutput);
+        return _process.ExitCode;
+    }
+
+    /// <summary>As Ctrl-C.</summary>
+    public void Interrupt() => Signal(2);
+
+    /// <summary>As kill -9: nothing of the command runs after it.</summary>
+    public async Task KillAsync()
+    {
+        _process.Kill();
+        await WaitForExitAsync();
+    }
+
+    /// <summary>Ends the command's standard input.</summary>
+    public void CloseInput() => _process.StandardInput.Close();
+
+    public override string ToString() =>
+        $"fastshare {string.Join(' ', _process.StartInfo.ArgumentList)}\n{string.Join('\n', Lines)}\n--- standard error\n{Errors}";
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited) _process.Kill(entireProcessTree: true);
+        await _process.WaitForExitAsync();
+        await Task.WhenAll(_output, _errorOutput);
+        _process.Dispose();
+    }
+
+    private void Signal(int signal)
+    {
+        if (OperatingSystem.IsWindows()) Assert.Skip("signals are a Unix matter");
+        if (Kill(_process.Id, signal) != 0) throw new InvalidOperationException($"signal {signal} was not delivered");
+    }
+
+    private async Task ReadAsync(StreamReader reader, Action<string> add)
+    {
+        while (await reader.ReadLineAsync() is { } line)
+        {
+            TaskCompletionSource more;
+            lock (_gate)
+            {
+                add(line);
+                more = _more;
+                _more = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+
+            more.SetResult();
+        }
+    }
+
+    // bin/CONFIGURATION/net10.0 of these tests, beside the command's own of the same configuration
+    private static string Find()
+    {
+        var output = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(System.IO.Path.DirectorySeparatorChar));
+        string configuration = output.Parent!.Name;
+        for (DirectoryInfo? folder = output; folder is not null; folder = folder.Parent)
+        {
+            string path = System.IO.Path.Combine(
+                folder.FullName, "tools", "FastShare.Cli", "bin", configuration, output.Name, OperatingSystem.IsWindows() ? "fastshare.exe" : "fastshare");
+            if (File.Exists(path)) return path;
+        }
+
+        throw new FileNotFoundException($"the fastshare command is not built beside {output.FullName}");
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int Kill(int process, int signal);
+}

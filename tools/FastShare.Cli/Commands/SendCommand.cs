@@ -1,0 +1,61 @@
+using System.CommandLine;
+using FastShare.Cli.Hosting;
+using FastShare.Cli.Parsing;
+using FastShare.Transfer;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Cli.Commands;
+
+/// <summary><c>fastshare send</c>: sends files and folders to a peer.</summary>
+internal static class SendCommand
+{
+    public static Command Create()
+    {
+        var paths = new Argument<string[]>("PATH") { Arity = ArgumentArity.OneOrMore, Description = "Files and folders" };
+        Option<PeerReference> to = PeerOptions.To();
+        Option<TimeSpan?> wait = PeerOptions.Wait();
+        var transferOptions = new TransferOptions();
+        var nodeOptions = new NodeOptions();
+        var command = new Command("send", "Sends files and folders to a peer; run it again to go on after an interruption.") { paths, to, wait };
+        transferOptions.AddTo(command);
+        nodeOptions.AddTo(command);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(paths) is { } given && given.Contains("-"))
+                result.AddError("Standard input cannot be sent; for a file called '-', write ./-");
+        });
+        CommandLine.SetAction(command, (parsed, context) => RunAsync(
+            parsed.GetRequiredValue(paths), parsed.GetRequiredValue(to), transferOptions.Read(parsed, parsed.GetValue(wait)), nodeOptions.Read(parsed), context));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string[] paths, PeerReference to, SendOptions options, NodeSettings settings, CommandContext context)
+    {
+        // said at once, rather than after waiting for the peer
+        string? missing = paths.FirstOrDefault(path => !Path.Exists(path) && new FileInfo(path).LinkTarget is null);
+        if (missing is not null)
+            throw new TransferException(TransferError.SourceNotFound, $"there is no file or folder '{PeerText.Escape(missing)}'") { Path = missing };
+
+        await using NodeSession session = await NodeSession.StartAsync(settings, context, listenByDefault: true);
+        context.Output.Say($"Looking for {PeerText.Escape(to.ToString(), 60)} (up to {Duration.Format(options.WaitForPeer)})");
+        PeerId peer = await to.ResolveAsync(session.Node, options.WaitForPeer, context.Stop);
+        Transfer.Transfer transfer = session.Node.Send(peer, paths, options);
+        string title = $"To {PeerText.Escape(to.Name ?? peer.ToShortString(), 24)}";
+        try
+        {
+            TransferResult result = await TransferReporter.FollowAsync(transfer, title, session, context);
+            return ExitCodes.For(result.Failures);
+        }
+        catch (TransferException e) when (e.Error == TransferError.Cancelled)
+        {
+            const string Resume = "stopped; what arrived is kept: run the same command again to go on";
+            throw new TransferException(e.Error, Resume, e) { Peer = peer };
+        }
+        catch (TransferException e) when (e.Error is TransferError.ConnectionLost or TransferError.CancelledByPeer)
+        {
+            CommandLine.Report(e, context.Output);
+            context.Output.Say("What arrived is kept: run the same command again to go on.");
+            return ExitCodes.For(e);
+        }
+    }
+}

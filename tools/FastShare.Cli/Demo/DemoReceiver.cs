@@ -1,0 +1,126 @@
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+using FastShare.Cli.Output;
+using FastShare.Transfer;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Cli.Demo;
+
+/// <summary>
+/// The demonstration's other node: <c>fastshare receive --json</c> in a process of its own. It ends when its standard input
+/// does, so also when this process dies. Disposing it ends it.
+/// </summary>
+internal sealed class DemoReceiver : IAsyncDisposable
+{
+    private static readonly TimeSpan _startLimit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan _endLimit = TimeSpan.FromSeconds(10);
+
+    private readonly Process _process;
+    private readonly StringBuilder _diagnostics = new(); // under its own lock
+    private readonly TaskCompletionSource<ListeningEvent> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly long _started = TimeProvider.System.GetTimestamp();
+    private readonly Task _output;
+    private readonly Task _errors;
+
+    private DemoReceiver(Process process)
+    {
+        _process = process;
+        _output = ReadOutputAsync();
+        _errors = ReadErrorsAsync();
+    }
+
+    public int ProcessId => _process.Id;
+
+    /// <summary>The time since the process started.</summary>
+    public TimeSpan Age => TimeProvider.System.GetElapsedTime(_started);
+
+    /// <summary>Starts the process.</summary>
+    /// <param name="folder">Where it receives into.</param>
+    /// <param name="sender">The one peer whose offers it takes.</param>
+    /// <param name="options">Further options.</param>
+    public static DemoReceiver Start(string folder, PeerId sender, IEnumerable<string> options)
+    {
+        string[] arguments =
+        [
+            "receive", folder, "--trust", sender.ToString(), "--json", "--ephemeral", "--listen", "/ip4/127.0.0.1/tcp/0", "--exit-with-stdin", .. options,
+        ];
+        string program = Environment.ProcessPath ?? throw new InvalidOperationException("the path of this program is not known");
+        // `dotnet fastshare.dll`: the process is the host, and the program its first argument
+        if (Path.GetFileNameWithoutExtension(program).Equals("dotnet", StringComparison.OrdinalIgnoreCase))
+            arguments = [Path.Combine(AppContext.BaseDirectory, "fastshare.dll"), .. arguments];
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        return new DemoReceiver(Process.Start(start) ?? throw new InvalidOperationException($"'{program}' did not start"));
+    }
+
+    /// <summary>Waits until the process listens; returns its peer and addresses.</summary>
+    public async Task<(PeerId Peer, IReadOnlyList<Multiaddr> Addresses)> WaitUntilListeningAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            ListeningEvent listening = await _listening.Task.WaitAsync(_startLimit, cancellationToken);
+            return (PeerId.Parse(listening.Peer), [.. listening.Addresses.Select(Multiaddr.Parse)]);
+        }
+        catch (Exception e) when (e is TimeoutException or EndOfStreamException)
+        {
+            string said;
+            lock (_diagnostics) said = _diagnostics.ToString().Trim();
+            throw new TransferException(
+                TransferError.PeerNotReachable, $"the receiving process {(_process.HasExited ? "ended at once" : "did not get ready")}: {said}", e);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            _process.StandardInput.Close();
+            await _process.WaitForExitAsync().WaitAsync(_endLimit);
+        }
+        catch (Exception e) when (e is TimeoutException or IOException)
+        {
+            _process.Kill(entireProcessTree: true);
+            await _process.WaitForExitAsync();
+        }
+
+        await Task.WhenAll(_output, _errors);
+        _process.Dispose();
+    }
+
+    private async Task ReadOutputAsync()
+    {
+        while (await _process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            if (_listening.Task.IsCompleted) continue;
+            using JsonDocument parsed = JsonDocument.Parse(line);
+            switch (parsed.RootElement.GetProperty("event").GetString())
+            {
+                case "listening":
+                    _listening.TrySetResult(JsonSerializer.Deserialize(line, CliEventContext.Default.ListeningEvent)!);
+                    break;
+                case "error":
+                    Note(parsed.RootElement.GetProperty("message").GetString());
+                    break;
+            }
+        }
+
+        _listening.TrySetException(new EndOfStreamException());
+    }
+
+    private async Task ReadErrorsAsync()
+    {
+        while (await _process.StandardError.ReadLineAsync() is { } line) Note(line);
+    }
+
+    private void Note(string? line)
+    {
+        // enough to say why it did not start
+        lock (_diagnostics)
+        {
+            if (_diagnostics.Length < 4000) _diagnostics.AppendLine(line);
+        }
+    }
+}

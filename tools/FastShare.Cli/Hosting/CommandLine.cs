@@ -1,0 +1,112 @@
+using System.CommandLine;
+using FastShare.Cli.Commands;
+using FastShare.Cli.Output;
+using FastShare.Transfer;
+using FastShare.Transport;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace FastShare.Cli.Hosting;
+
+/// <summary>The command line as a whole: parses it, runs the command, and turns whatever happens into an exit code.</summary>
+internal static class CommandLine
+{
+    private static readonly Option<bool> _json = new("--json")
+    {
+        Description = "Print one JSON object a line on standard output, and nothing else there", Recursive = true,
+    };
+
+    private static readonly Option<bool> _quiet = new("--quiet", "-q") { Description = "Print results and errors only", Recursive = true };
+
+    private static readonly Option<bool> _verbose = new("--verbose", "-v")
+    {
+        Description = "Log what happens inside to standard error", Recursive = true,
+    };
+
+    /// <summary>Runs what <paramref name="args"/> say; returns the exit code.</summary>
+    public static async Task<int> RunAsync(string[] args)
+    {
+        ParseResult parsed = CreateRoot().Parse(args);
+        if (parsed.Errors.Count > 0) return Reject(parsed);
+        return await parsed.InvokeAsync(new InvocationConfiguration
+        {
+            // interruptions and exceptions are this class's business
+            ProcessTerminationTimeout = null,
+            EnableDefaultExceptionHandler = false,
+        });
+    }
+
+    /// <summary>Sets what a command does.</summary>
+    public static void SetAction(Command command, Func<ParseResult, CommandContext, Task<int>> action) =>
+        command.SetAction((parsed, _) => RunAsync(parsed, action));
+
+    internal static RootCommand CreateRoot()
+    {
+        var root = new RootCommand("Finds peers on the local network and moves files between them: fast, encrypted, resumable.")
+        {
+            _json, _quiet, _verbose,
+        };
+        root.Add(DemoCommand.Create());
+        root.Add(ReceiveCommand.Create());
+        root.Add(SendCommand.Create());
+        root.Add(PeersCommand.Create());
+        root.Add(PingCommand.Create());
+        root.Add(IdCommand.Create());
+        return root;
+    }
+
+    private static int Reject(ParseResult parsed)
+    {
+        OutputOptions options = ReadOutputOptions(parsed);
+        string message = string.Join(" ", parsed.Errors.Select(error => error.Message));
+        if (options.Json) new JsonOutput(Console.Out, Console.Error, options.Quiet, TimeProvider.System).Emit(new ErrorEvent("usage", message));
+        else Console.Error.WriteLine(EventText.Escape(message));
+        Console.Error.WriteLine($"Try: {NameOf(parsed.CommandResult.Command)} --help");
+        return ExitCodes.Usage;
+    }
+
+    private static string NameOf(Command command) => command is RootCommand
+        ? "fastshare"
+        : $"{string.Join(' ', command.Parents.OfType<Command>().Select(NameOf))} {command.Name}";
+
+    private static OutputOptions ReadOutputOptions(ParseResult parsed) =>
+        new(parsed.GetValue(_json), parsed.GetValue(_quiet), parsed.GetValue(_verbose));
+
+    private static async Task<int> RunAsync(ParseResult parsed, Func<ParseResult, CommandContext, Task<int>> action)
+    {
+        OutputOptions options = ReadOutputOptions(parsed);
+        TimeProvider timeProvider = TimeProvider.System;
+        await using OutputWriter output = OutputWriter.Create(options, timeProvider);
+        using ILoggerFactory logs = options.Verbose
+            ? new StandardErrorLogs(LogLevel.Debug, Console.Error, timeProvider)
+            : new NullLoggerFactory();
+        using var interruption = new Interruption(
+            onFirst: () => output.Warn("Stopping; interrupt again to stop at once."),
+            onExit: output.Restore);
+        try
+        {
+            return await action(parsed, new CommandContext(output, options, logs, timeProvider, interruption));
+        }
+        catch (Exception e) when (interruption.Token.IsCancellationRequested && e is OperationCanceledException)
+        {
+            if (options.Json) output.Emit(new ErrorEvent(ExitCodes.KindOf(e), "interrupted"));
+            return ExitCodes.Interrupted;
+        }
+        catch (Exception e)
+        {
+            Report(e, output);
+            if (options.Verbose) output.Warn(EventText.Escape(e.ToString()));
+            else if (e is not (TransferException or TransportException or UsageException or IOException or UnauthorizedAccessException))
+                output.Warn("This should not happen; run it again with --verbose to see where it comes from.");
+            return ExitCodes.For(e);
+        }
+    }
+
+    /// <summary>Reports an error as an event.</summary>
+    public static void Report(Exception error, OutputWriter output) => output.Emit(error switch
+    {
+        TransferException e => new ErrorEvent(ExitCodes.KindOf(e), e.Message, e.Peer?.ToString(), e.Path),
+        TransportException e => new ErrorEvent(ExitCodes.KindOf(e), e.Message, e.Peer?.ToString()),
+        _ => new ErrorEvent(ExitCodes.KindOf(error), error.Message),
+    });
+}

@@ -1,0 +1,86 @@
+using System.Text.Json.Serialization;
+
+namespace FastShare.Cli.Output;
+
+/// <summary>
+/// Something a command reports. Each kind is one line of <c>--json</c> with the fields below in camelCase: scripts rely on
+/// them. Strings hold peers' text as it came; whoever shows them to a person escapes them.
+/// </summary>
+/// <param name="Event">The kind's name.</param>
+internal abstract record CliEvent([property: JsonPropertyOrder(-2)] string Event)
+{
+    /// <summary>When it was reported; set by the output.</summary>
+    [JsonPropertyOrder(-1)]
+    public DateTimeOffset Time { get; init; }
+}
+
+/// <summary>The node is up. The addresses end in its peer id and can be given to <c>--to</c>.</summary>
+internal sealed record ListeningEvent(string Peer, IReadOnlyList<string> Addresses) : CliEvent("listening");
+
+internal sealed record PeerFoundEvent(string Peer, IReadOnlyList<string> Addresses) : CliEvent("peerFound");
+
+internal sealed record PeerExpiredEvent(string Peer, IReadOnlyList<string> Addresses) : CliEvent("peerExpired");
+
+internal sealed record DialingEvent(string Peer, IReadOnlyList<string> Addresses) : CliEvent("dialing");
+
+// RttMs is null where the round trip could not be measured.
+internal sealed record ConnectedEvent(string Peer, int Connections, double? RttMs, string Security) : CliEvent("connected");
+
+internal sealed record OfferEvent(string Peer, long Files, long Bytes) : CliEvent("offer");
+
+internal sealed record ProgressEvent(long Bytes, long TotalBytes, long Files, long TotalFiles, double BytesPerSecond, string Mode) : CliEvent("progress");
+
+internal sealed record ModeChangedEvent(string From, string To, string Why) : CliEvent("modeChanged");
+
+internal sealed record RetryEvent(int Attempt, string Why, double DelayMs) : CliEvent("retry");
+
+internal sealed record ResumedEvent(long BytesAlready) : CliEvent("resumed");
+
+internal sealed record FileCompletedEvent(string Path, long Bytes, string Digest) : CliEvent("fileCompleted");
+
+internal sealed record CompletedEvent(
+    long Files, long Bytes, double Seconds, double BytesPerSecond, int Dials, int Connections, long BytesResent) : CliEvent("completed");
+
+internal sealed record ErrorEvent(
+    string Kind,
+    string Message,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Peer = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Path = null) : CliEvent("error");
+
+/// <summary><c>demo</c>: the digests of a file at the sender and at the receiver.</summary>
+internal sealed record VerifiedEvent(string Path, long Bytes, string Sha256, bool Matches) : CliEvent("verified");
+
+/// <summary><c>peers</c>: one row of the table.</summary>
+internal sealed record PeerEvent(string Peer, string? Name, IReadOnlyList<string> Addresses, double? RttMs) : CliEvent("peer");
+
+/// <summary><c>ping</c>: one echo.</summary>
+internal sealed record PingEvent(string Peer, int Sequence, double RttMs) : CliEvent("ping");
+
+/// <summary><c>perf</c>: the run as a whole.</summary>
+internal sealed record PerfEvent(
+    string Peer, long UploadBytes, long DownloadBytes, double UploadSeconds, double DownloadSeconds,
+    double UploadBytesPerSecond, double DownloadBytesPerSecond) : CliEvent("perf");
+
+/// <summary><c>id</c>.</summary>
+internal sealed record IdentityEvent(string Peer, string Name, string? KeyFile, IReadOnlyList<string> Addresses) : CliEvent("id");
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(ListeningEvent))]
+[JsonSerializable(typeof(PeerFoundEvent))]
+[JsonSerializable(typeof(PeerExpiredEvent))]
+[JsonSerializable(typeof(DialingEvent))]
+[JsonSerializable(typeof(ConnectedEvent))]
+[JsonSerializable(typeof(OfferEvent))]
+[JsonSerializable(typeof(ProgressEvent))]
+[JsonSerializable(typeof(ModeChangedEvent))]
+[JsonSerializable(typeof(RetryEvent))]
+[JsonSerializable(typeof(ResumedEvent))]
+[JsonSerializable(typeof(FileCompletedEvent))]
+[JsonSerializable(typeof(CompletedEvent))]
+[JsonSerializable(typeof(ErrorEvent))]
+[JsonSerializable(typeof(VerifiedEvent))]
+[JsonSerializable(typeof(PeerEvent))]
+[JsonSerializable(typeof(PingEvent))]
+[JsonSerializable(typeof(PerfEvent))]
+[JsonSerializable(typeof(IdentityEvent))]
+internal sealed partial class CliEventContext : JsonSerializerContext;

@@ -1,0 +1,119 @@
+using System.Globalization;
+using FastShare.Cli.Parsing;
+using FastShare.Transfer;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Cli.Output;
+
+/// <summary>Events and progress in words, for people. Everything that came from a peer is escaped here.</summary>
+internal static class EventText
+{
+    /// <summary>One line about the event; null where a person need not read it.</summary>
+    public static string? Describe(CliEvent report) => report switch
+    {
+        ConnectedEvent e => $"Connected to {Short(e.Peer)} ({Security(e.Security)}{(e.RttMs is { } rtt ? $", {Duration.FormatMilliseconds(TimeSpan.FromMilliseconds(rtt))} round trip" : "")})",
+        OfferEvent e => $"{Short(e.Peer)} offers {Count(e.Files, "file")}, {ByteSize.Format(e.Bytes)}",
+        ModeChangedEvent e => $"Now {e.To} instead of {e.From}: {PeerText.Escape(e.Why)}",
+        RetryEvent e => $"Connection lost ({Escape(e.Why)}); attempt {e.Attempt} in {Duration.Format(TimeSpan.FromMilliseconds(e.DelayMs))}",
+        ResumedEvent e => $"Going on where it stopped: {ByteSize.Format(e.BytesAlready)} are already there",
+        CompletedEvent e => Describe(e),
+        ErrorEvent e => "Error: " + Escape(e.Message),
+        VerifiedEvent e => $"{(e.Matches ? "same" : "DIFFERENT")}  {e.Sha256}  {PeerText.Escape(e.Path, 60)} ({ByteSize.Format(e.Bytes)})",
+        PingEvent e => $"Echo {e.Sequence} from {Short(e.Peer)}: {Duration.FormatMilliseconds(TimeSpan.FromMilliseconds(e.RttMs))}",
+        _ => null,
+    };
+
+    private static string Describe(CompletedEvent e)
+    {
+        string what = e.Files > 0 || e.Bytes == 0 ? $"{Count(e.Files, "file")}, {ByteSize.Format(e.Bytes)}" : ByteSize.Format(e.Bytes);
+        string text = $"Done: {what} in {Duration.Format(TimeSpan.FromSeconds(e.Seconds))} ({ByteSize.FormatRate(e.BytesPerSecond)})";
+        if (e.Connections > 1) text += $", over {e.Connections} connections";
+        return e.BytesResent > 0 ? $"{text}, {ByteSize.Format(e.BytesResent)} sent again" : text;
+    }
+
+    /// <summary>The event of a progress snapshot.</summary>
+    public static ProgressEvent ToEvent(TransferProgress progress) => new(
+        progress.Bytes, progress.TotalBytes, progress.Files, progress.TotalFiles, Math.Round(progress.BytesPerSecond), Name(progress.Mode));
+
+    /// <summary>Such as <c>42 % · 430 MiB of 1.00 GiB · 3 of 6 files · 612 MB/s · 1.0 s left</c>.</summary>
+    public static string Describe(TransferProgress progress) => progress.State switch
+    {
+        TransferState.Connecting => "waiting for the peer",
+        TransferState.Offered => "waiting for the other side to accept",
+        _ => string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Percent(progress):0} % · {ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.TotalBytes)} · {Files(progress)} · {Pace(progress)}"),
+    };
+
+    /// <summary>How much is done, 0 to 100.</summary>
+    public static double Percent(TransferProgress progress) => progress.TotalBytes > 0
+        ? Math.Clamp(100.0 * progress.Bytes / progress.TotalBytes, 0, 100)
+        : progress.State == TransferState.Completed ? 100 : 0;
+
+    /// <summary>Such as <c>3 of 6 files</c>.</summary>
+    public static string Files(TransferProgress progress) =>
+        string.Create(CultureInfo.InvariantCulture, $"{progress.Files} of {Count(progress.TotalFiles, "file")}");
+
+    /// <summary>Rate and time left, or why nothing moves.</summary>
+    public static string Pace(TransferProgress progress)
+    {
+        if (progress.State == TransferState.Reconnecting) return "connection lost, trying again";
+        string rate = ByteSize.FormatRate(progress.BytesPerSecond);
+        return TimeLeft(progress) is { } left ? $"{rate} · {Duration.Format(left)} left" : rate;
+    }
+
+    /// <summary>Time left at the present rate; null where that cannot be told.</summary>
+    public static TimeSpan? TimeLeft(TransferProgress progress)
+    {
+        long left = progress.TotalBytes - progress.Bytes;
+        if (progress.BytesPerSecond < 1 || left <= 0) return null;
+        double seconds = left / progress.BytesPerSecond;
+        return seconds < TimeSpan.FromDays(99).TotalSeconds ? TimeSpan.FromSeconds(seconds) : null;
+    }
+
+    /// <summary>The mode as <c>--mode</c> takes it.</summary>
+    public static string Name(TransferMode mode) => mode switch
+    {
+        TransferMode.Sequential => "sequential",
+        TransferMode.Parallel => "parallel",
+        _ => "auto",
+    };
+
+    /// <summary>Such as <c>1 file</c> or <c>12 files</c>.</summary>
+    public static string Count(long count, string noun) =>
+        string.Create(CultureInfo.InvariantCulture, $"{count:N0} {noun}{(count == 1 ? "" : "s")}");
+
+    /// <summary>Escapes a message that may have several lines; the lines stay.</summary>
+    public static string Escape(string message) =>
+        string.Join('\n', message.ReplaceLineEndings("\n").Split('\n').Select(line => PeerText.Escape(line, 1000)));
+
+    /// <summary>
+    /// The lines shown above the question whether to take an offer. Every one is short, so that the question stays in sight.
+    /// </summary>
+    public static IReadOnlyList<string> DescribeOffer(TransferOffer offer)
+    {
+        const int NameLength = 48, MaxNames = 6;
+        string name = offer.PeerName.Length > 0 ? $"'{PeerText.Escape(offer.PeerName, NameLength)}' (peer {offer.Peer})" : $"Peer {offer.Peer}";
+        string atLeast = offer.IsComplete ? "" : "at least ";
+        List<string> lines = [$"{name} wants to send {atLeast}{Count(offer.Files, "file")}, {ByteSize.Format(offer.Bytes)}:"];
+        AddNames(offer.RootNames, "  ");
+        if (offer.HiddenNames.Count > 0)
+        {
+            lines.Add($"  Look twice: {Count(offer.HiddenNames.Count, "hidden name")} among them:");
+            AddNames(offer.HiddenNames, "    ");
+        }
+
+        return lines;
+
+        void AddNames(IReadOnlyList<string> names, string indent)
+        {
+            lines.AddRange(names.Take(MaxNames).Select(text => indent + PeerText.Escape(text, NameLength)));
+            if (names.Count > MaxNames) lines.Add($"{indent}… and {names.Count - MaxNames} more{(names.Count >= 100 ? " or many more" : "")}");
+        }
+    }
+
+    private static string Short(string peer) => PeerId.TryParse(peer, out PeerId? id) ? id.ToShortString() : PeerText.Escape(peer, 20);
+
+    private static string Security(string protocol) =>
+        protocol.StartsWith("/plaintext", StringComparison.Ordinal) ? "NOT encrypted" : "encrypted: " + PeerText.Escape(protocol, 60);
+}
