@@ -1,29 +1,43 @@
 using System.IO.Pipelines;
+using FastShare.Transport.Multiplexing;
 
 namespace FastShare.Transport;
 
-/// <summary>A stream with its negotiated protocol. See <see cref="Multiplexing.IMuxedStream"/> for the directions' contract.</summary>
+/// <summary>A stream with its negotiated protocol. See <see cref="IMuxedStream"/> for the directions' contract.</summary>
+/// <remarks>
+/// A stream that this side opened may be negotiated along with its first bytes. A refusal then shows as
+/// <see cref="TransportError.UnsupportedProtocol"/> from the first read, so a protocol should read something before it counts
+/// what it wrote as delivered.
+/// </remarks>
 public sealed class PeerStream : IDuplexPipe, IAsyncDisposable
 {
-    internal PeerStream()
+    private readonly IMuxedStream _stream;
+
+    /// <summary>Takes over <paramref name="stream"/>, whose directions are used through <paramref name="negotiated"/>.</summary>
+    internal PeerStream(PeerConnection connection, string protocol, IMuxedStream stream, IDuplexPipe negotiated)
     {
+        Connection = connection;
+        Protocol = protocol;
+        _stream = stream;
+        Input = negotiated.Input;
+        Output = negotiated.Output;
     }
 
     /// <summary>The negotiated protocol.</summary>
-    public string Protocol => throw new NotImplementedException();
+    public string Protocol { get; }
 
     /// <summary>The connection that carries it.</summary>
-    public PeerConnection Connection => throw new NotImplementedException();
+    public PeerConnection Connection { get; }
 
     /// <inheritdoc/>
-    public PipeReader Input => throw new NotImplementedException();
+    public PipeReader Input { get; }
 
     /// <inheritdoc/>
-    public PipeWriter Output => throw new NotImplementedException();
+    public PipeWriter Output { get; }
 
     /// <summary>Ends both directions at once. Idempotent, never throws.</summary>
-    public void Reset() => throw new NotImplementedException();
+    public void Reset() => _stream.Reset();
 
     /// <summary>Completes both directions; resets the stream where that is no orderly end.</summary>
-    public ValueTask DisposeAsync() => throw new NotImplementedException();
+    public ValueTask DisposeAsync() => _stream.DisposeAsync();
 }

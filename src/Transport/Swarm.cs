@@ -1,4 +1,11 @@
+using System.Collections.Concurrent;
+using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Protocols;
+using FastShare.Transport.Protocols.Internal;
+using FastShare.Transport.Security.Internal;
+using FastShare.Transport.Sockets;
+using Microsoft.Extensions.Logging;
 
 namespace FastShare.Transport;
 
@@ -6,59 +13,232 @@ namespace FastShare.Transport;
 /// A node's connections: listens, dials (one pending connection task per peer, shared by all callers), keeps the table of
 /// connections, and dispatches inbound streams to protocol handlers. Thread-safe.
 /// </summary>
-public sealed class Swarm : IAsyncDisposable
+/// <remarks>
+/// Identify, identify push and ping are served from the start. Several connections to one peer are normal: both sides may dial at
+/// the same moment, and both connections are kept.
+/// </remarks>
+public sealed partial class Swarm : IAsyncDisposable
 {
+    /// <summary>Attempts of <see cref="OpenStreamAsync"/> when the connection it was given dies under it.</summary>
+    private const int OpenAttempts = 3;
+
+    private readonly SwarmOptions _options;
+    private readonly IReadOnlyList<ITransport> _transports;
+    private readonly ILogger _logger;
+    private readonly string _agentVersion;
+    private readonly ConnectionUpgrader _upgrader;
+    private readonly LocalNetwork _network;
+    private readonly AddressBook _addresses = new();
+    private readonly Dialer<PeerConnection> _dialer;
+    private readonly PendingConnections<PeerConnection> _table = new(static connection => !connection.Closed.IsCompleted);
+    private readonly InboundAdmission _admission;
+    private readonly ConcurrentDictionary<string, StreamHandler> _handlers = new(StringComparer.Ordinal);
+    private readonly SwarmEvents _events = new();
+    private readonly TaskTracker _accepting = new();
+    private readonly TaskTracker _inbound = new();
+    private readonly TaskTracker _connections = new();
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Lock _lock = new();
+    private readonly List<IListener> _listeners = []; // _lock
+    private Task? _disposal; // _lock
+
     /// <summary>Creates a swarm that neither listens nor dials yet.</summary>
-    public Swarm(SwarmOptions options) => throw new NotImplementedException();
+    public Swarm(SwarmOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _options = options;
+        _transports = options.Transports ?? [new TcpTransport(options.TimeProvider)];
+        _logger = options.LoggerFactory.CreateLogger<Swarm>();
+        _agentVersion = options.AgentVersion ?? $"fastshare/{typeof(Swarm).Assembly.GetName().Version?.ToString(3)}";
+        _upgrader = new ConnectionUpgrader(options);
+        _network = new LocalNetwork(options.TimeProvider);
+        _admission = new InboundAdmission(options.MaxInboundConnections, options.MaxPendingInbound, options.MaxInboundPerSource, options.TimeProvider);
+        _dialer = new Dialer<PeerConnection>(new DialHost(this), _table, options.TimeProvider, options.DialTimeout, options.ConnectTimeout);
+        Handle(ProtocolIds.Identify, (stream, token) => Identify.RespondAsync(stream.Output, EncodeIdentify(stream.Connection), token));
+        Handle(ProtocolIds.IdentifyPush, TakePushAsync);
+        Handle(ProtocolIds.Ping, ServePingAsync);
+    }
 
     /// <summary>This node.</summary>
-    public PeerId LocalPeer => throw new NotImplementedException();
+    public PeerId LocalPeer => _options.Identity.PeerId;
 
     /// <summary>Bound addresses with real ports; wildcards stand as they are.</summary>
-    public IReadOnlyList<Multiaddr> ListenAddresses => throw new NotImplementedException();
-
-    /// <summary>Bound addresses, wildcards replaced by the addresses of this machine's interfaces (loopback last), each ending in this node's peer id.</summary>
-    public IReadOnlyList<Multiaddr> GetReachableAddresses() => throw new NotImplementedException();
+    public IReadOnlyList<Multiaddr> ListenAddresses
+    {
+        get
+        {
+            lock (_lock) return [.. _listeners.Select(l => l.Address)];
+        }
+    }
 
     /// <summary>Every connection open now.</summary>
-    public IReadOnlyList<PeerConnection> Connections => throw new NotImplementedException();
+    public IReadOnlyList<PeerConnection> Connections => _table.Connections;
 
-    /// <summary>Dials started so far to a peer: pending connection tasks made, whatever the number of addresses or callers.</summary>
-    public int DialCount(PeerId peer) => throw new NotImplementedException();
-
-    /// <summary>Starts to listen; returns the bound address.</summary>
-    public ValueTask<Multiaddr> ListenAsync(Multiaddr address, CancellationToken cancellationToken = default) => throw new NotImplementedException();
-
-    /// <summary>Serves a protocol from now on. Replaces an earlier handler of the same id.</summary>
-    public void Handle(string protocol, StreamHandler handler) => throw new NotImplementedException();
-
-    /// <summary>Remembers addresses of a peer (bounded; oldest forgotten first). They join a dial under way.</summary>
-    public void AddAddresses(PeerId peer, IEnumerable<Multiaddr> addresses) => throw new NotImplementedException();
-
-    /// <summary>Forgets addresses of a peer.</summary>
-    public void RemoveAddresses(PeerId peer, IEnumerable<Multiaddr> addresses) => throw new NotImplementedException();
-
-    /// <summary>Addresses known for a peer.</summary>
-    public IReadOnlyList<Multiaddr> GetAddresses(PeerId peer) => throw new NotImplementedException();
+    /// <summary>Bound addresses, wildcards replaced by the addresses of this machine's interfaces (loopback last), each ending in this node's peer id.</summary>
+    public IReadOnlyList<Multiaddr> GetReachableAddresses() => [.. ReachableAddresses().Select(a => a.WithPeerId(LocalPeer))];
 
     /// <summary>
-    /// A connection to the peer: an open one, or the result of the one pending dial that all callers share. The token ends this
-    /// caller's wait only; the dial ends when its last waiter leaves.
+    /// Dials started so far to a peer: pending connection tasks made, whatever the number of addresses or callers. Lanes are not
+    /// counted.
+    /// </summary>
+    public int DialCount(PeerId peer)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        return _table.DialCount(peer);
+    }
+
+    /// <summary>Starts to listen; returns the bound address.</summary>
+    /// <exception cref="TransportException"><see cref="TransportError.AddressInUse"/>, <see cref="TransportError.InvalidAddress"/>,
+    /// <see cref="TransportError.AccessDenied"/>, …</exception>
+    public async ValueTask<Multiaddr> ListenAsync(Multiaddr address, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        IListener listener = await TransportFor(address).ListenAsync(address, cancellationToken).ConfigureAwait(false);
+        bool closing;
+        lock (_lock)
+        {
+            closing = _disposal is not null;
+            if (!closing)
+            {
+                _listeners.Add(listener);
+                _accepting.Run(() => AcceptAsync(listener));
+            }
+        }
+
+        if (closing)
+        {
+            await listener.DisposeAsync().ConfigureAwait(false);
+            throw Closed();
+        }
+
+        SwarmLog.Listening(_logger, listener.Address);
+        return listener.Address;
+    }
+
+    /// <summary>Serves a protocol from now on. Replaces an earlier handler of the same id.</summary>
+    public void Handle(string protocol, StreamHandler handler)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(protocol);
+        ArgumentNullException.ThrowIfNull(handler);
+        if (protocol[0] != '/') throw new ArgumentException("a protocol id starts with '/'", nameof(protocol));
+        _handlers[protocol] = handler;
+    }
+
+    /// <summary>Serves the perf protocol from now on. Off by default: it lets any peer use up bandwidth.</summary>
+    public void EnablePerf() => Handle(ProtocolIds.Perf, PerfServer.ServeAsync);
+
+    /// <summary>Remembers addresses of a peer (bounded; oldest forgotten first). They join a dial under way.</summary>
+    /// <remarks>At most 16 addresses are kept of each of 1,000 peers. Those that end in another peer's id are left out.</remarks>
+    public void AddAddresses(PeerId peer, IEnumerable<Multiaddr> addresses)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        ArgumentNullException.ThrowIfNull(addresses);
+        Learn(peer, [.. addresses], given: true);
+    }
+
+    /// <summary>Forgets addresses of a peer. A dial under way goes on with them.</summary>
+    public void RemoveAddresses(PeerId peer, IEnumerable<Multiaddr> addresses)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        ArgumentNullException.ThrowIfNull(addresses);
+        _addresses.Remove(peer, addresses);
+    }
+
+    /// <summary>Addresses known for a peer, most promising first.</summary>
+    public IReadOnlyList<Multiaddr> GetAddresses(PeerId peer)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        return _addresses.Get(peer);
+    }
+
+    /// <summary>
+    /// A connection to the peer: the oldest open one, or the result of the one pending dial that all callers share. The token ends
+    /// this caller's wait only; the dial ends when its last waiter leaves.
     /// </summary>
     /// <param name="peer">The peer; its identity is proved by the handshake.</param>
-    /// <param name="addresses">Addresses to try besides those known.</param>
+    /// <param name="addresses">Addresses to try besides those known; they are remembered, and join a dial under way.</param>
     /// <param name="cancellationToken">Ends this caller's wait.</param>
-    public ValueTask<PeerConnection> ConnectAsync(PeerId peer, IEnumerable<Multiaddr>? addresses = null, CancellationToken cancellationToken = default) => throw new NotImplementedException();
+    /// <exception cref="TransportException"><see cref="TransportError.DialFailure"/> with every address's own cause;
+    /// <see cref="TransportError.NoAddresses"/>; <see cref="TransportError.InvalidOperation"/>: the peer is this node;
+    /// <see cref="TransportError.Aborted"/>: the swarm was disposed.</exception>
+    public ValueTask<PeerConnection> ConnectAsync(PeerId peer, IEnumerable<Multiaddr>? addresses = null, CancellationToken cancellationToken = default)
+    {
+        ThrowIfSelf(peer);
+        if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<PeerConnection>(cancellationToken);
+        if (addresses is not null) _addresses.Add(peer, addresses, given: true);
+        if (_table.Find(peer) is { } open) return new ValueTask<PeerConnection>(open);
+        return _dialer.ConnectAsync(peer, Candidates(peer), cancellationToken);
+    }
 
     /// <summary>Opens a further connection to a peer beside those open, as a lane for bulk data; never shared with <see cref="ConnectAsync"/> callers.</summary>
-    public ValueTask<PeerConnection> ConnectLaneAsync(PeerId peer, CancellationToken cancellationToken = default) => throw new NotImplementedException();
+    /// <remarks>To the peer it looks like any other connection.</remarks>
+    /// <exception cref="TransportException">As <see cref="ConnectAsync"/>.</exception>
+    public ValueTask<PeerConnection> ConnectLaneAsync(PeerId peer, CancellationToken cancellationToken = default)
+    {
+        ThrowIfSelf(peer);
+        return _dialer.ConnectLaneAsync(peer, Candidates(peer), cancellationToken);
+    }
 
     /// <summary>Opens a stream for a protocol, connecting first if needed.</summary>
-    public ValueTask<PeerStream> OpenStreamAsync(PeerId peer, string protocol, CancellationToken cancellationToken = default) => throw new NotImplementedException();
+    /// <remarks>If the connection turns out to be dead before the stream is open, another one is made or taken.</remarks>
+    /// <exception cref="TransportException">As <see cref="ConnectAsync"/> and <see cref="PeerConnection.OpenStreamAsync"/>.</exception>
+    public async ValueTask<PeerStream> OpenStreamAsync(PeerId peer, string protocol, CancellationToken cancellationToken = default)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            PeerConnection connection = await ConnectAsync(peer, null, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                return await connection.OpenStreamAsync(protocol, cancellationToken).ConfigureAwait(false);
+            }
+            catch (TransportException) when (attempt < OpenAttempts && connection.Closed.IsCompleted && !_closing.IsCancellationRequested)
+            {
+                // Nothing of the caller's was sent: trying again is safe.
+            }
+        }
+    }
 
     /// <summary>Changes of connections and dials from now on. A slow reader loses the oldest events, never blocks the swarm.</summary>
-    public IAsyncEnumerable<SwarmEvent> WatchAsync(CancellationToken cancellationToken = default) => throw new NotImplementedException();
+    /// <remarks>Watching begins with this call. At most 1,024 events are kept for a reader. Ends when the swarm is disposed.</remarks>
+    public IAsyncEnumerable<SwarmEvent> WatchAsync(CancellationToken cancellationToken = default) => _events.WatchAsync(cancellationToken);
 
-    /// <summary>Closes everything and waits for every handler to end.</summary>
-    public ValueTask DisposeAsync() => throw new NotImplementedException();
+    /// <summary>Closes everything and waits for every handler to end; so it must not be awaited by one.</summary>
+    public ValueTask DisposeAsync()
+    {
+        lock (_lock) return new ValueTask(_disposal ??= Task.Run(CloseAsync));
+    }
+
+    private async Task CloseAsync()
+    {
+        await _closing.CancelAsync().ConfigureAwait(false);
+        IListener[] listeners;
+        lock (_lock) listeners = [.. _listeners];
+        foreach (IListener listener in listeners) await listener.DisposeAsync().ConfigureAwait(false);
+        await _accepting.DrainAsync().ConfigureAwait(false);
+        await _dialer.DisposeAsync().ConfigureAwait(false); // from here on nothing enters the table
+        await _inbound.DrainAsync().ConfigureAwait(false);
+        await Task.WhenAll(_table.Connections.Select(connection => connection.CloseAsync().AsTask())).ConfigureAwait(false);
+        await _connections.DrainAsync().ConfigureAwait(false);
+        _events.Complete();
+    }
+
+    private TransportException Closed() => new(TransportError.Aborted, "this node is closed");
+
+    private void ThrowIfSelf(PeerId peer)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        if (peer == LocalPeer) throw new TransportException(TransportError.InvalidOperation, $"{peer} is this node itself: it cannot be dialed") { Peer = peer };
+    }
+
+    private ITransport TransportFor(Multiaddr address) => _transports.FirstOrDefault(t => t.Supports(address))
+        ?? throw new TransportException(TransportError.InvalidAddress, $"no transport here can use {address} (expected for example /ip4/192.0.2.7/tcp/4001)");
+
+    private List<DialCandidate> Candidates(PeerId peer) => [.. _addresses.Get(peer).Select(_network.Classify)];
+
+    private void Learn(PeerId peer, List<Multiaddr> addresses, bool given)
+    {
+        if (peer == LocalPeer) return;
+        _addresses.Add(peer, addresses, given);
+        _dialer.Learn(peer, [.. addresses.Select(a => AddressBook.Normalise(peer, a)).OfType<Multiaddr>().Select(_network.Classify)]);
+    }
 }

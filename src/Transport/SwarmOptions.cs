@@ -15,20 +15,24 @@ public enum SecurityMode
     InsecurePlaintext,
 }
 
-/// <summary>Settings of a <see cref="Swarm"/>.</summary>
+/// <summary>Settings of a <see cref="Swarm"/>. Every value is checked when it is set.</summary>
 public sealed class SwarmOptions
 {
     /// <summary>This node's identity. The swarm does not dispose it.</summary>
     public required PeerIdentity Identity { get; init; }
 
-    /// <summary>Transports to dial and listen with. Default: TCP.</summary>
+    /// <summary>Transports to dial and listen with; the first that supports an address is used. Default: TCP.</summary>
     public IReadOnlyList<ITransport>? Transports { get; init; }
 
     /// <summary>How connections are secured. Default: <see cref="SecurityMode.Noise"/>.</summary>
     public SecurityMode Security { get; init; } = SecurityMode.Noise;
 
-    /// <summary>What identify calls this program. Default: <c>fastshare/VERSION</c>.</summary>
-    public string? AgentVersion { get; init; }
+    /// <summary>What identify calls this program, at most 256 characters. Default: <c>fastshare/VERSION</c>.</summary>
+    public string? AgentVersion
+    {
+        get;
+        init => field = value is null or { Length: <= 256 } ? value : throw new ArgumentOutOfRangeException(nameof(value), "the agent version has at most 256 characters");
+    }
 
     /// <summary>The clock. Default: the system's.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
@@ -37,8 +41,42 @@ public sealed class SwarmOptions
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
 
     /// <summary>The whole of one dial: all addresses, their upgrades included. Default: 15 s (libp2p implementations use 10 to 60 s).</summary>
-    public TimeSpan DialTimeout { get; init; } = TimeSpan.FromSeconds(15);
+    public TimeSpan DialTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Connecting to one address, before security: TCP's handshake. Default: 5 s, as go-libp2p.</summary>
+    public TimeSpan ConnectTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(5);
 
     /// <summary>Security and multiplexer negotiation of one connection. Default: 10 s, as rust-libp2p.</summary>
-    public TimeSpan UpgradeTimeout { get; init; } = TimeSpan.FromSeconds(10);
+    public TimeSpan UpgradeTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Protocol negotiation of one stream, on either side. Default: 10 s, as go-libp2p and rust-libp2p.</summary>
+    public TimeSpan StreamNegotiationTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Connections that came in and are open; further ones are closed at once. Default: 2048.</summary>
+    public int MaxInboundConnections { get; init => field = Positive(value); } = 2048;
+
+    /// <summary>
+    /// Connections that came in and are still being secured. Further ones wait; the one that has taken longest, once that is more
+    /// than 250 ms, makes room. Default: 128 (go-libp2p queues 16, js-libp2p 10; a place is held for a few round trips only).
+    /// </summary>
+    public int MaxPendingInbound { get; init => field = Positive(value); } = 128;
+
+    /// <summary>
+    /// Connections that came in from one IPv4 address or IPv6 /56, open or being secured; further ones are closed at once. This
+    /// machine itself is exempt. Default: 64 (go-libp2p: 8; FastShare opens several to one peer, and whole offices come from one address).
+    /// </summary>
+    public int MaxInboundPerSource { get; init => field = Positive(value); } = 64;
+
+    private static TimeSpan Positive(TimeSpan value)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(value, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(value, TimeSpan.FromDays(1));
+        return value;
+    }
+
+    private static int Positive(int value)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+        return value;
+    }
 }

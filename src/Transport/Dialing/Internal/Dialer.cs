@@ -29,7 +29,7 @@ internal interface IDialHost<TConnection>
     void Established(TConnection connection, int connectionsToPeer);
 
     /// <summary>A ready connection is not wanted any more: to be closed at once.</summary>
-    void Discard(TConnection connection);
+    ValueTask DiscardAsync(TConnection connection);
 }
 
 /// <summary>Carries out the steps of <see cref="PendingConnections{TConnection}"/>: one loop per pending task. Thread-safe.</summary>
@@ -60,7 +60,6 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
     /// <summary>An open connection, or the result of the peer's one pending task. The token ends this caller's wait.</summary>
     public ValueTask<TConnection> ConnectAsync(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken)
     {
-        if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<TConnection>(cancellationToken);
         JoinResult<TConnection> joined = Table.Join(peer, candidates, Now, _dialTimeout);
         if (joined.Connection is not null) return new ValueTask<TConnection>(joined.Connection);
         if (joined.Dial is null) throw DialFailure.NoAddresses(peer);
@@ -171,7 +170,7 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
             TConnection ready = await _host.UpgradeAsync(upgrading, dial.Peer, cancelled).ConfigureAwait(false);
             _host.AddressWorked(dial.Peer, target.Address);
             if (Table.Establish(dial.Peer, ready, dial, out int count)) _host.Established(ready, count);
-            else _host.Discard(ready);
+            else await _host.DiscardAsync(ready).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancelled.IsCancellationRequested)
         {

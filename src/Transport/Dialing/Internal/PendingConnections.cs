@@ -41,6 +41,12 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
         public int Count => Connections.Count + Lanes.Count;
     }
 
+    /// <summary>The peer's oldest open connection that is not a lane; null if there is none.</summary>
+    public TConnection? Find(PeerId peer)
+    {
+        lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.Connections.Find(c => isLive(c)) : null;
+    }
+
     /// <summary>The peer's oldest open connection, else its pending task (joined), else a new task.</summary>
     /// <exception cref="TransportException"><see cref="TransportError.Aborted"/>: closed.</exception>
     public JoinResult<TConnection> Join(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout)
@@ -208,6 +214,12 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
     public int DialCount(PeerId peer)
     {
         lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.DialCount : 0;
+    }
+
+    /// <summary>Callers that wait for the peer's pending task.</summary>
+    public int WaiterCount(PeerId peer)
+    {
+        lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.Pending?.Waiters ?? 0 : 0;
     }
 
     /// <summary>Cancels all pending tasks; from now on nothing can be joined or listed.</summary>

@@ -1,0 +1,24 @@
+using FastShare.Transport.Multiplexing;
+
+namespace FastShare.Transport.Protocols.Internal;
+
+/// <summary>What a connection needs from its swarm. All members are thread-safe and quick.</summary>
+internal interface IConnectionHost
+{
+    SwarmOptions Options { get; }
+
+    /// <summary>Who serves a protocol; null: nobody.</summary>
+    StreamHandler? FindHandler(string protocol);
+
+    /// <summary>The peer told about itself.</summary>
+    void Identified(PeerConnection connection, PeerDescription description);
+
+    /// <summary>The peer did not tell about itself.</summary>
+    void IdentifyFailed(PeerConnection connection, TransportException error);
+
+    /// <summary>A handler, or the negotiation before it, failed; its stream was reset.</summary>
+    void StreamFailed(PeerConnection connection, IMuxedStream stream, string? protocol, Exception error);
+
+    /// <summary>A stream was refused because a limit was reached.</summary>
+    void StreamRefused(PeerConnection connection, string limit);
+}

@@ -1,0 +1,249 @@
+using System.Net;
+using FastShare.Transport.Dialing.Internal;
+using FastShare.Transport.Identity;
+using FastShare.Transport.Multiplexing;
+using FastShare.Transport.Protocols.Internal;
+using FastShare.Transport.Security;
+using FastShare.Transport.Sockets;
+using Microsoft.Extensions.Logging;
+
+namespace FastShare.Transport;
+
+// How connections come to be, run and end.
+public sealed partial class Swarm : IConnectionHost
+{
+    /// <summary>Addresses that identify tells and learns of one peer.</summary>
+    private const int MaxIdentifyAddresses = AddressBook.MaxAddresses;
+
+    SwarmOptions IConnectionHost.Options => _options;
+
+    StreamHandler? IConnectionHost.FindHandler(string protocol) => _handlers.GetValueOrDefault(protocol);
+
+    void IConnectionHost.Identified(PeerConnection connection, PeerDescription description)
+    {
+        // A peer elsewhere that claims to listen on loopback means its own, not this machine's.
+        bool isHere = _network.Classify(connection.RemoteAddress).Scope == AddressScope.Host;
+        List<Multiaddr> useful =
+        [
+            .. description.ListenAddresses
+                .Where(a => (isHere || !IsLoopback(a)) && !IsWildcard(a) && _transports.Any(t => t.Supports(a)))
+                .Take(MaxIdentifyAddresses),
+        ];
+        if (useful.Count > 0) Learn(connection.Peer, useful, given: false);
+        _events.Publish(new SwarmEvent.Identified(connection.Peer, connection, description));
+    }
+
+    void IConnectionHost.IdentifyFailed(PeerConnection connection, TransportException error) =>
+        SwarmLog.IdentifyFailed(_logger, connection.Peer, error.Message);
+
+    void IConnectionHost.StreamFailed(PeerConnection connection, IMuxedStream stream, string? protocol, Exception error)
+    {
+        if (protocol is null) SwarmLog.NegotiationFailed(_logger, connection.Peer, error.Message);
+        else SwarmLog.HandlerFailed(_logger, PeerText.Escape(protocol), connection.Peer, error);
+    }
+
+    void IConnectionHost.StreamRefused(PeerConnection connection, string limit) => SwarmLog.StreamRefused(_logger, connection.Peer, limit);
+
+    private async Task AcceptAsync(IListener listener)
+    {
+        try
+        {
+            while (true)
+            {
+                IDuplexConnection connection = await listener.AcceptAsync(_closing.Token).ConfigureAwait(false);
+                if (await EnterAsync(connection).ConfigureAwait(false) is { } ticket)
+                {
+                    _inbound.Run(() => WelcomeAsync(connection, ticket));
+                    continue;
+                }
+
+                SwarmLog.InboundRefused(_logger, connection.RemoteAddress);
+                connection.Abort();
+                await connection.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+        catch (Exception) when (_closing.IsCancellationRequested)
+        {
+            // As it should be.
+        }
+        catch (TransportException e)
+        {
+            SwarmLog.ListenerFailed(_logger, listener.Address, e);
+        }
+        finally
+        {
+            lock (_lock) _listeners.Remove(listener);
+            await listener.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    // While too many negotiate, newcomers wait in the system's queue. Null: refused.
+    private async ValueTask<InboundAdmission.Ticket?> EnterAsync(IDuplexConnection connection)
+    {
+        while (true)
+        {
+            Task room = _admission.Room;
+            InboundAdmission.Ticket? ticket = _admission.TryEnter(connection.RemoteAddress, out TimeSpan? retryIn);
+            if (retryIn is null) return ticket;
+            using var waited = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
+            await Task.WhenAny(room, Task.Delay(retryIn.Value, _options.TimeProvider, waited.Token)).ConfigureAwait(false);
+            await waited.CancelAsync().ConfigureAwait(false);
+            if (!_closing.IsCancellationRequested) continue;
+            connection.Abort();
+            throw Closed();
+        }
+    }
+
+    // Never faults: what goes wrong with one visitor concerns nobody else.
+    private async Task WelcomeAsync(IDuplexConnection inbound, InboundAdmission.Ticket ticket)
+    {
+        Multiaddr address = inbound.RemoteAddress;
+        PeerConnection? connection = null;
+        InboundAdmission.Ticket? held = ticket;
+        try
+        {
+            using (var ended = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token, ticket.Evicted))
+                connection = await UpgradeAsync(inbound, ConnectionRole.Listener, null, ended.Token).ConfigureAwait(false);
+
+            if (connection.Peer == LocalPeer)
+                throw new TransportException(TransportError.InvalidOperation, "the remote side has this node's own identity");
+            if (!ticket.Promote()) throw new OperationCanceledException("pushed out");
+            if (!_table.Establish(connection.Peer, connection, null, out int count)) throw Closed();
+            Supervise(connection, count, ticket);
+            connection = null;
+            held = null;
+        }
+        catch (OperationCanceledException)
+        {
+            if (ticket.Evicted.IsCancellationRequested) SwarmLog.InboundEvicted(_logger, address);
+        }
+        catch (Exception e)
+        {
+            SwarmLog.InboundFailed(_logger, address, e.Message);
+        }
+        finally
+        {
+            if (connection is not null) await connection.DiscardAsync(Closed()).ConfigureAwait(false);
+            held?.Dispose();
+        }
+    }
+
+    private async ValueTask<PeerConnection> UpgradeAsync(
+        IDuplexConnection connection, ConnectionRole role, PeerId? expectedPeer, CancellationToken cancellationToken)
+    {
+        SecuredChannel secured = await _upgrader.UpgradeAsync(connection, role, expectedPeer, cancellationToken).ConfigureAwait(false);
+        var muxer = new YamuxConnection(
+            secured.Channel, role, YamuxOptions.Default, _options.TimeProvider, _options.LoggerFactory.CreateLogger<YamuxConnection>());
+        muxer.Start();
+        return new PeerConnection(this, secured, muxer, role, connection.LocalAddress, connection.RemoteAddress);
+    }
+
+    // From now on the connection has an owner that waits for its end.
+    private void Supervise(PeerConnection connection, int count, InboundAdmission.Ticket? ticket)
+    {
+        SwarmLog.Connected(_logger, connection.Peer, connection.RemoteAddress, connection.Security, connection.IsInbound ? "inbound" : "outbound", count);
+        _events.Publish(new SwarmEvent.Connected(connection.Peer, connection, count));
+        _connections.Run(() => SuperviseAsync(connection, ticket));
+    }
+
+    private async Task SuperviseAsync(PeerConnection connection, InboundAdmission.Ticket? ticket)
+    {
+        Task running = connection.RunAsync();
+        TransportException? reason = await connection.Closed.ConfigureAwait(false);
+        int remaining = _table.Lost(connection.Peer, connection);
+        ticket?.Dispose();
+        SwarmLog.Disconnected(_logger, connection.Peer, connection.RemoteAddress, reason?.Message ?? "closed in good order", remaining);
+        _events.Publish(new SwarmEvent.Disconnected(connection.Peer, connection, reason, remaining));
+        await running.ConfigureAwait(false);
+    }
+
+    private byte[] EncodeIdentify(PeerConnection connection)
+    {
+        bool isHere = _network.Classify(connection.RemoteAddress).Scope == AddressScope.Host;
+        IEnumerable<Multiaddr> listening = ReachableAddresses().Where(a => isHere || !IsLoopback(a)).Take(MaxIdentifyAddresses);
+        return IdentifyMessage.Encode(
+            _options.Identity.PublicKey, listening, _handlers.Keys.Order(StringComparer.Ordinal), connection.RemoteAddress,
+            IdentifyMessage.ProtocolFamily, _agentVersion);
+    }
+
+    private async Task TakePushAsync(PeerStream stream, CancellationToken cancellationToken)
+    {
+        using var deadline = new CancellationTokenSource(Identify.Timeout, _options.TimeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+        IdentifyMessage message = await Identify.ReadAsync(stream.Input, either.Token).ConfigureAwait(false);
+        stream.Connection.Describe(Identify.Update(stream.Connection.Description, message, stream.Connection.Peer));
+    }
+
+    private async Task ServePingAsync(PeerStream stream, CancellationToken cancellationToken)
+    {
+        if (!stream.Connection.TryEnterPing())
+        {
+            stream.Reset();
+            return;
+        }
+
+        try
+        {
+            await Ping.ServeAsync(stream, _options.TimeProvider, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            stream.Connection.LeavePing();
+        }
+    }
+
+    // Bound addresses, wildcards replaced, without peer id; loopback last.
+    private IEnumerable<Multiaddr> ReachableAddresses()
+    {
+        var addresses = new List<Multiaddr>();
+        foreach (Multiaddr bound in ListenAddresses)
+        {
+            if (!IsWildcard(bound) || !bound.TryGetTcpEndPoint(out IPEndPoint? endpoint))
+            {
+                addresses.Add(bound);
+                continue;
+            }
+
+            addresses.AddRange(_network.Addresses
+                .Where(local => local.Address.AddressFamily == endpoint.AddressFamily && !local.Address.IsIPv6LinkLocal)
+                .Select(local => Multiaddr.FromTcp(new IPEndPoint(local.Address, endpoint.Port))));
+        }
+
+        return addresses.Distinct().OrderBy(IsLoopback);
+    }
+
+    private static bool IsLoopback(Multiaddr address) => address.TryGetTcpEndPoint(out IPEndPoint? endpoint) && IPAddress.IsLoopback(endpoint.Address);
+
+    private static bool IsWildcard(Multiaddr address) =>
+        address.TryGetTcpEndPoint(out IPEndPoint? endpoint) && (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any));
+
+    /// <summary>The swarm as its dialer sees it.</summary>
+    private sealed class DialHost(Swarm swarm) : IDialHost<PeerConnection>
+    {
+        public ValueTask<IDuplexConnection> ConnectAsync(Multiaddr address, CancellationToken cancellationToken) =>
+            swarm.TransportFor(address).DialAsync(address, cancellationToken);
+
+        public ValueTask<PeerConnection> UpgradeAsync(IDuplexConnection connection, PeerId peer, CancellationToken cancellationToken) =>
+            swarm.UpgradeAsync(connection, ConnectionRole.Dialer, peer, cancellationToken);
+
+        public void Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses)
+        {
+            SwarmLog.Dialing(swarm._logger, peer, addresses.Count);
+            swarm._events.Publish(new SwarmEvent.Dialing(peer, addresses));
+        }
+
+        public void DialFailed(PeerId peer, TransportException error)
+        {
+            SwarmLog.DialFailed(swarm._logger, error.Message);
+            swarm._events.Publish(new SwarmEvent.DialFailed(peer, error));
+        }
+
+        public void AddressWorked(PeerId peer, Multiaddr address) => swarm._addresses.MarkGood(peer, address);
+
+        public void AddressFailed(PeerId peer, Multiaddr address) => swarm._addresses.MarkFailed(peer, address);
+
+        public void Established(PeerConnection connection, int connectionsToPeer) => swarm.Supervise(connection, connectionsToPeer, null);
+
+        public ValueTask DiscardAsync(PeerConnection connection) => connection.DiscardAsync(swarm.Closed());
+    }
+}
