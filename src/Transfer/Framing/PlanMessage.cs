@@ -5,8 +5,11 @@ namespace FastShare.Transfer.Framing;
 /// <summary>A run of chunks of one file.</summary>
 internal readonly record struct ChunkRange(long First, long Count);
 
-/// <summary>A file of a plan of which not everything is wanted. No ranges: nothing, the receiver has it.</summary>
-internal sealed record PlannedFile(uint Id, IReadOnlyList<ChunkRange> Ranges);
+/// <summary>
+/// A file of a plan of which not everything is wanted. No ranges: nothing, the receiver has it under its final name, or
+/// (<paramref name="IsPending"/>) has all its chunks and will tell how it ended.
+/// </summary>
+internal sealed record PlannedFile(uint Id, IReadOnlyList<ChunkRange> Ranges, bool IsPending = false);
 
 /// <summary>
 /// What the receiver wants of the entries <see cref="First"/> to <see cref="First"/> + <see cref="Count"/> − 1: of each file
@@ -17,6 +20,9 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
     private const int FixedLength = 12;
     private const int ExceptionLength = 6;
     private const int RangeLength = 16;
+
+    /// <summary>Stands in place of a count of ranges.</summary>
+    private const ushort PendingMark = 0xffff;
 
     /// <summary>Bytes an exception takes, by which a writer keeps a message below its limit.</summary>
     public static int LengthOf(PlannedFile exception) => ExceptionLength + exception.Ranges.Count * RangeLength;
@@ -29,7 +35,7 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
         foreach (PlannedFile file in Exceptions)
         {
             writer.WriteUInt32(file.Id);
-            writer.WriteUInt16((ushort)file.Ranges.Count);
+            writer.WriteUInt16(file.IsPending ? PendingMark : (ushort)file.Ranges.Count);
             foreach (ChunkRange range in file.Ranges)
             {
                 writer.WriteInt63(range.First);
@@ -52,16 +58,16 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
             uint id = reader.ReadUInt32();
             if (id < next || id >= first + count) throw reader.Malformed("its files are out of order or out of range");
             next = id + 1L;
-            files.Add(new PlannedFile(id, ReadRanges(ref reader)));
+            int ranges = reader.ReadUInt16();
+            files.Add(ranges == PendingMark ? new PlannedFile(id, [], IsPending: true) : new PlannedFile(id, ReadRanges(ref reader, ranges)));
         }
 
         reader.End();
         return new PlanMessage(first, count, files);
     }
 
-    private static ChunkRange[] ReadRanges(ref WireReader reader)
+    private static ChunkRange[] ReadRanges(ref WireReader reader, int count)
     {
-        int count = reader.ReadUInt16();
         if (count > TransferProtocol.MaxRangesPerFile) throw reader.Malformed($"{count} ranges of one file are more than {TransferProtocol.MaxRangesPerFile}");
         if ((long)count * RangeLength > reader.Remaining) throw reader.Malformed("it is truncated");
         if (count == 0) return [];

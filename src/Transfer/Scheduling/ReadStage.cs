@@ -1,0 +1,170 @@
+using System.Buffers;
+using System.Threading.Channels;
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Planning;
+using FastShare.Transfer.Sessions;
+using FastShare.Transfer.Verification;
+using FastShare.Transport.Buffers;
+using FastShare.Transport.Identity;
+using Microsoft.Extensions.ObjectPool;
+
+namespace FastShare.Transfer.Scheduling;
+
+/// <summary>
+/// Takes files from the plan, reads their chunks into pooled blocks, digests them while they are in the cache, and queues them
+/// for the lanes. Several may run on one queue; each has its file to itself. A stage object is used by one loop.
+/// </summary>
+internal sealed class ReadStage(
+    SendState state, PlanQueue plan, ChannelWriter<ChunkWork> chunks, ObjectPool<ChunkWork> works, ControlWriter control, BlockPool blocks)
+{
+    private readonly Digester _digester = new();
+
+    /// <summary>Runs until the plan is complete, or until <paramref name="goOn"/> says no, between two files.</summary>
+    /// <param name="goOn">Asked after each file.</param>
+    /// <param name="fileDone">Told after each file.</param>
+    /// <param name="cancellationToken">Ends the stage within one chunk.</param>
+    public async Task RunAsync(Func<bool> goOn, Action fileDone, CancellationToken cancellationToken)
+    {
+        while (goOn() && await plan.NextAsync(cancellationToken).ConfigureAwait(false) is { } task)
+        {
+            SourceEntry source = state.Manifest[task.Id];
+            if (source.Entry.Kind == EntryKind.File && !state.HasFailed(task.Id))
+            {
+                try
+                {
+                    await SendFileAsync(source, task, cancellationToken).ConfigureAwait(false);
+                }
+                catch (TransferException e) when (e.Error is TransferError.SourceChanged or TransferError.SourceNotFound or TransferError.AccessDenied or TransferError.StorageFault)
+                {
+                    Fail(source.Entry, e);
+                }
+            }
+            else if (source.Entry.Kind == EntryKind.File)
+            {
+                // It failed on an earlier connection; this receiver has to be told again.
+                control.Post(MessageType.FileFailed, new FileFailure(task.Id, WireCode.SourceChanged, "the file could not be sent"), static (m, w) => m.Write(w));
+            }
+
+            plan.Done();
+            fileDone();
+        }
+    }
+
+    private void Fail(ManifestEntry entry, TransferException failure)
+    {
+        if (!state.SettleFailed(entry, failure)) return;
+        control.Post(MessageType.FileFailed, new FileFailure(entry.Id, failure.Error.ToWire(), failure.Message), static (m, w) => m.Write(w));
+    }
+
+    private async Task SendFileAsync(SourceEntry source, FileTask task, CancellationToken cancellationToken)
+    {
+        OutgoingFile file = state.Begin(source.Entry);
+        using SourceFile content = SourceFile.Open(source);
+        if (task.Ranges is { } ranges)
+        {
+            foreach (ChunkRange range in ranges)
+            {
+                for (long index = range.First; index < range.First + range.Count; index++)
+                    await SendChunkAsync(content, file, index, task.IsRepair, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        else
+        {
+            for (long index = 0; index < file.Chunks; index++)
+                await SendChunkAsync(content, file, index, isRepair: false, cancellationToken).ConfigureAwait(false);
+        }
+
+        if (file.Chunks == 1 || task.IsRepair) return;
+        await DigestTheRestAsync(content, file, cancellationToken).ConfigureAwait(false);
+        ThrowIfChanged(content, file.Entry);
+        EndFile(file);
+    }
+
+    private void EndFile(OutgoingFile file)
+    {
+        file.Ended = true;
+        control.Post(MessageType.FileEnd, new FileEnd(file.Entry.Id, file.Chunks, file.Root(_digester)), static (m, w) => m.Write(w));
+    }
+
+    private async ValueTask SendChunkAsync(SourceFile content, OutgoingFile file, long index, bool isRepair, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        int length = ChunkSize.LengthOf(index, file.Entry.Size, file.ChunkSize);
+        bool whole = file.Chunks == 1;
+        IMemoryOwner<byte> block = blocks.Rent(length);
+        try
+        {
+            Read(content, file.Entry, index * file.ChunkSize, block.Memory.Span[..length]);
+            // A file of one chunk has no end message by which a change could still be told.
+            if (whole) ThrowIfChanged(content, file.Entry);
+        }
+        catch
+        {
+            block.Dispose();
+            throw;
+        }
+
+        UInt128 digest = Digester.Of(block.Memory.Span[..length]);
+        if (file.Knows(index)) state.Transfer.Meter.AddResent(length);
+        bool changed = file.Learn(index, digest);
+        ChunkWork work = works.Get();
+        work.Set(new ChunkHeader(file.Entry.Id, whole ? ChunkFlags.WholeFile : ChunkFlags.None, index * file.ChunkSize, length, digest), block);
+        try
+        {
+            await chunks.WriteAsync(work, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            works.Return(work);
+            throw;
+        }
+
+        if (isRepair && changed && file.Ended) EndFile(file);
+    }
+
+    /// <summary>
+    /// Digests what the receiver has from an earlier run, so that the root digest covers the whole file: a receiver that kept
+    /// chunks of another content of the same size and time is found out.
+    /// </summary>
+    private async ValueTask DigestTheRestAsync(SourceFile content, OutgoingFile file, CancellationToken cancellationToken)
+    {
+        IMemoryOwner<byte>? block = null;
+        try
+        {
+            for (long index = 0; index < file.Chunks; index++)
+            {
+                if (file.Knows(index)) continue;
+                cancellationToken.ThrowIfCancellationRequested();
+                block ??= blocks.Rent((int)file.ChunkSize);
+                int length = ChunkSize.LengthOf(index, file.Entry.Size, file.ChunkSize);
+                Read(content, file.Entry, index * file.ChunkSize, block.Memory.Span[..length]);
+                file.Learn(index, Digester.Of(block.Memory.Span[..length]));
+                // Gives the pool's other work a turn: this loop waits for nothing.
+                await Task.Yield();
+            }
+        }
+        finally
+        {
+            block?.Dispose();
+        }
+    }
+
+    private static void Read(SourceFile content, ManifestEntry entry, long offset, Span<byte> destination)
+    {
+        while (!destination.IsEmpty)
+        {
+            int read = content.Read(offset, destination);
+            if (read == 0) throw Changed(entry);
+            offset += read;
+            destination = destination[read..];
+        }
+    }
+
+    private static void ThrowIfChanged(SourceFile content, ManifestEntry entry)
+    {
+        if (content.HasChanged()) throw Changed(entry);
+    }
+
+    private static TransferException Changed(ManifestEntry entry) =>
+        new(TransferError.SourceChanged, $"{PeerText.Escape(entry.Path)} changed while it was being sent; send it again") { Path = entry.Path };
+}

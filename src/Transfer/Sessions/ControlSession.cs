@@ -1,0 +1,87 @@
+using FastShare.Transfer.Framing;
+
+namespace FastShare.Transfer.Sessions;
+
+/// <summary>
+/// The control stream of one connection's worth of a transfer: both directions, keep-alives, and the orderly end. Owned by an
+/// attempt, which disposes it.
+/// </summary>
+internal sealed class ControlSession : IAsyncDisposable
+{
+    /// <summary>How long the last messages may take to leave, and the other side to go: an orderly end is a courtesy.</summary>
+    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(2);
+
+    private readonly ITransferStream _stream;
+    private readonly TimeProvider _time;
+    private readonly CancellationTokenSource _stopPump = new();
+    private readonly Task _pump;
+
+    public ControlSession(ITransferStream stream, TimeProvider time)
+    {
+        _stream = stream;
+        _time = time;
+        Reader = new ControlReader(stream.Input);
+        Writer = new ControlWriter(stream.Output);
+        Liveness = new Liveness(time, Writer);
+        _pump = Task.Run(() => Writer.PumpAsync(_stopPump.Token));
+    }
+
+    public ControlReader Reader { get; }
+
+    public ControlWriter Writer { get; }
+
+    public Liveness Liveness { get; }
+
+    /// <summary>Ends with what ended the writing direction.</summary>
+    public Task WatchPumpAsync(CancellationToken cancellationToken) => _pump.WaitAsync(cancellationToken);
+
+    /// <summary>The next message; an end without goodbye is a lost connection.</summary>
+    public async ValueTask<ControlMessage> ReadAsync(CancellationToken cancellationToken)
+    {
+        ControlMessage? message = await Reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+        Liveness.Heard();
+        return message ?? throw new TransferException(TransferError.ConnectionLost, "the other side closed the control stream");
+    }
+
+    /// <summary>Tells the other side how this ends. The last message.</summary>
+    public void PostEnding(MessageType type, TransferException why) =>
+        Writer.Post(type, new Ending(why.Error.ToWire(), why.Message), static (m, w) => m.Write(w));
+
+    /// <summary>
+    /// Sends what is queued, ends the writing direction, and, if <paramref name="awaitEnd"/>, waits until the other side ended its
+    /// own. Whatever goes wrong, or takes longer than 2 s, is cut short. No reader may be running.
+    /// </summary>
+    public async Task FinishAsync(bool awaitEnd)
+    {
+        Writer.Finish();
+        using var deadline = new CancellationTokenSource(Farewell, _time);
+        try
+        {
+            await _pump.WaitAsync(deadline.Token).ConfigureAwait(false);
+            await _stream.Output.CompleteAsync().ConfigureAwait(false);
+            while (awaitEnd && await Reader.ReadAsync(deadline.Token).ConfigureAwait(false) is not null)
+            {
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            _stream.Reset();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopPump.CancelAsync().ConfigureAwait(false);
+        try
+        {
+            await _pump.ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            // Told through WatchPumpAsync while the attempt ran.
+        }
+
+        await _stream.DisposeAsync().ConfigureAwait(false);
+        _stopPump.Dispose();
+    }
+}

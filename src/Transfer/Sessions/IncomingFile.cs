@@ -1,0 +1,38 @@
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Planning;
+using FastShare.Transfer.Storage;
+
+namespace FastShare.Transfer.Sessions;
+
+/// <summary>
+/// A file that is being received: from its first chunk, file end or plan with ranges until it is settled; across connections.
+/// </summary>
+internal sealed class IncomingFile(ManifestEntry entry, int chunkBits)
+{
+    /// <summary>Guards every field below; held while storage opens or finishes the file, never while a chunk is written.</summary>
+    public Lock Gate { get; } = new();
+
+    public ManifestEntry Entry { get; } = entry;
+
+    public uint ChunkSize { get; } = Framing.ChunkSize.Of(entry.Size, chunkBits);
+
+    /// <summary>Storage; null while closed.</summary>
+    public ReceiveFile? Content { get; set; }
+
+    /// <summary>Chunks that were asked for and have not arrived; of a file not planned otherwise, all.</summary>
+    public long Outstanding { get; set; } = Framing.ChunkSize.Count(entry.Size, Framing.ChunkSize.Of(entry.Size, chunkBits));
+
+    /// <summary>What the sender said at the file's end; null: not yet. A file of one chunk needs none.</summary>
+    public FileEnd? End { get; set; }
+
+    /// <summary>Whether more was asked for than is missing, so that a chunk that is there already is no fault.</summary>
+    public bool AllowsDuplicates { get; set; }
+
+    /// <summary>Whether the finished file was handed to storage for publication, or waits for the manifest's end.</summary>
+    public bool IsReceived { get; set; }
+
+    /// <summary>Shown when the file is published.</summary>
+    public UInt128 Root { get; set; }
+
+    public long Chunks => Framing.ChunkSize.Count(Entry.Size, ChunkSize);
+}

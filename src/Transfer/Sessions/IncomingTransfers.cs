@@ -1,0 +1,355 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Security.Cryptography;
+using FastShare.Transfer.Framing;
+using FastShare.Transport;
+using FastShare.Transport.Buffers;
+using FastShare.Transport.Identity;
+using Microsoft.Extensions.Logging;
+
+namespace FastShare.Transfer.Sessions;
+
+/// <summary>
+/// All incoming transfers of a node: admits offers, hands data streams to their sessions, and keeps what a returning sender
+/// resumes. Thread-safe.
+/// </summary>
+internal sealed partial class IncomingTransfers : IAsyncDisposable
+{
+    /// <summary>A stream must say what it is for within this time.</summary>
+    private static readonly TimeSpan FirstMessage = TimeSpan.FromSeconds(10);
+
+    /// <summary>A connected sender that has been silent this long may be replaced by a new run of itself: two missed keep-alives.</summary>
+    private static readonly TimeSpan Doubtful = TimeSpan.FromSeconds(2 * TransferProtocol.KeepAliveSeconds);
+
+    /// <summary>Ends that are kept for senders who lost the connection before they were told.</summary>
+    private const int FinishedKept = 64;
+
+    private readonly IncomingLimits _limits;
+    private readonly ConsentPolicy? _consent;
+    private readonly TimeProvider _time;
+    private readonly BlockPool _blocks;
+    private readonly ILogger _logger;
+    private readonly EventLog<Transfer> _announced;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TaskGroup _waiting;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<TransferId, LiveTransfer> _live = []; // guarded by _gate
+    private readonly Dictionary<UInt128, ReceiveAttempt> _sessions = []; // guarded by _gate
+    private readonly Queue<FinishedTransfer> _finished = []; // guarded by _gate; oldest first
+
+    public IncomingTransfers(IncomingLimits limits, ConsentPolicy? consent, TimeProvider time, BlockPool blocks, ILogger logger)
+    {
+        _limits = limits;
+        _consent = consent;
+        _time = time;
+        _blocks = blocks;
+        _logger = logger;
+        _announced = new EventLog<Transfer>(Math.Max(16, limits.Transfers));
+        _waiting = new TaskGroup(_stop.Token);
+    }
+
+    /// <summary>Transfers under way, then every later one.</summary>
+    public IAsyncEnumerable<Transfer> WatchAsync(CancellationToken cancellationToken) => _announced.ReadAsync(cancellationToken);
+
+    /// <summary>Serves a control stream.</summary>
+    public async Task ServeControlAsync(ITransferStream stream, CancellationToken cancellationToken)
+    {
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stop.Token);
+        var control = new ControlSession(stream, _time);
+        await using (control.ConfigureAwait(false))
+        {
+            Offer offer;
+            LiveTransfer live;
+            try
+            {
+                offer = await ReadOfferAsync(control, ending.Token).ConfigureAwait(false);
+                TransferId id = TransferId.Derive(stream.Peer, offer.Key.Span);
+                if (TryFindFinished(id, offer) is { } finished)
+                {
+                    await finished.TellAgainAsync(control).ConfigureAwait(false);
+                    return;
+                }
+
+                live = await AdmitAsync(stream.Peer, id, offer, ending.Token).ConfigureAwait(false);
+            }
+            catch (TransferException e) when (e.Error != TransferError.ConnectionLost)
+            {
+                LogRefused(_logger, stream.Peer, e.Message);
+                control.PostEnding(MessageType.Refuse, e);
+                await control.FinishAsync(awaitEnd: true).ConfigureAwait(false);
+                return;
+            }
+
+            await WorkAsync(live, control, offer, ending.Token).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Serves a data stream.</summary>
+    /// <exception cref="TransferException">It belongs to no session of this peer.</exception>
+    public async Task ServeDataAsync(ITransferStream stream, CancellationToken cancellationToken)
+    {
+        using var deadline = new CancellationTokenSource(FirstMessage, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+        ReadResult first = await stream.Input.ReadAtLeastAsync(Attach.Size, either.Token).ConfigureAwait(false);
+        if (first.Buffer.Length < Attach.Size) throw new TransferException(TransferError.ProtocolViolation, "a data stream ended before it said what it belongs to");
+        Attach attach = ParseAttach(first.Buffer);
+        stream.Input.AdvanceTo(first.Buffer.GetPosition(Attach.Size));
+        ReceiveAttempt? attempt;
+        lock (_gate) _sessions.TryGetValue(attach.Session, out attempt);
+        // The id alone is not enough: nobody else may feed a transfer, even if it learnt the id.
+        if (attempt is null || attempt.Peer != stream.Peer)
+            throw new TransferException(TransferError.ProtocolViolation, $"a data stream of {stream.Peer.ToShortString()} names no session of that peer") { Peer = stream.Peer };
+        await attempt.RunLaneAsync(stream, attach).ConfigureAwait(false);
+    }
+
+    /// <summary>Ends every transfer resumable.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        LiveTransfer[] live;
+        lock (_gate) live = [.. _live.Values];
+        foreach (LiveTransfer one in live)
+        {
+            await one.Turn.WaitAsync().ConfigureAwait(false);
+            await EndAsync(one, new TransferException(TransferError.Cancelled, "the node was stopped; the sender can resume later")).ConfigureAwait(false);
+            one.Turn.Release();
+        }
+
+        await _waiting.DisposeAsync().ConfigureAwait(false);
+        _announced.End();
+        _stop.Dispose();
+    }
+
+    private static Attach ParseAttach(in ReadOnlySequence<byte> buffer)
+    {
+        Span<byte> bytes = stackalloc byte[Attach.Size];
+        buffer.Slice(0, Attach.Size).CopyTo(bytes);
+        return Attach.Parse(bytes);
+    }
+
+    private async Task<Offer> ReadOfferAsync(ControlSession control, CancellationToken cancellationToken)
+    {
+        using var deadline = new CancellationTokenSource(FirstMessage, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+        try
+        {
+            ControlMessage message = await control.ReadAsync(either.Token).ConfigureAwait(false);
+            if (message.Type != MessageType.Offer) throw new TransferException(TransferError.ProtocolViolation, $"a transfer begins with an offer, not with {message.Type}");
+            return Offer.Parse(message.Body);
+        }
+        catch (OperationCanceledException) when (deadline.IsCancellationRequested)
+        {
+            throw new TransferException(TransferError.ConnectionLost, $"no offer came within {FirstMessage.TotalSeconds} s");
+        }
+    }
+
+    private FinishedTransfer? TryFindFinished(TransferId id, Offer offer)
+    {
+        if (!offer.IsResume) return null;
+        lock (_gate) return _finished.FirstOrDefault(one => one.Id == id && one.Instance == offer.Instance);
+    }
+
+    /// <summary>Finds the transfer an offer resumes, or makes one.</summary>
+    /// <exception cref="TransferException">It is being received already, or there are too many.</exception>
+    private async Task<LiveTransfer> AdmitAsync(PeerId peer, TransferId id, Offer offer, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            LiveTransfer? stale;
+            lock (_gate)
+            {
+                if (!_live.TryGetValue(id, out stale)) return Create(peer, id, offer);
+                if (stale.Incoming.Offer.Instance == offer.Instance) return stale;
+                if (stale.Attempt is { } attempt && attempt.Silence < Doubtful)
+                    throw new TransferException(TransferError.AlreadyReceiving, "these files are being received from you already, by another run of the same command");
+                stale.Worker?.Cancel();
+            }
+
+            // An earlier run of the sender: its state on disk is what this one resumes.
+            await stale.Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+            await EndAsync(stale, new TransferException(TransferError.ConnectionLost, "the sender was started anew") { Peer = peer }).ConfigureAwait(false);
+            stale.Turn.Release();
+        }
+    }
+
+    /// <summary>Under the gate.</summary>
+    private LiveTransfer Create(PeerId peer, TransferId id, Offer offer)
+    {
+        _stop.Token.ThrowIfCancellationRequested();
+        if (_live.Count >= _limits.Transfers)
+            throw new TransferException(TransferError.Refused, $"{_limits.Transfers} transfers are under way here, which is the limit; try again later");
+        if (_live.Values.Count(one => one.Incoming.Transfer.Peer == peer) >= _limits.TransfersPerPeer)
+            throw new TransferException(TransferError.Refused, $"{_limits.TransfersPerPeer} transfers from you are under way here, which is the limit; try again later");
+        var live = new LiveTransfer(new IncomingTransfer(new Transfer(peer, isIncoming: true, _time), id, offer, Math.Min(_limits.Entries, TransferProtocol.MaxEntries)));
+        _live.Add(id, live);
+        _announced.Add(live.Incoming.Transfer);
+        return live;
+    }
+
+    /// <summary>Runs one connection's worth of a transfer, then ends it or leaves it waiting for the sender.</summary>
+    private async Task WorkAsync(LiveTransfer live, ControlSession control, Offer offer, CancellationToken cancellationToken)
+    {
+        using var work = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, live.Incoming.Transfer.Cancelled);
+        int ticket;
+        lock (_gate)
+        {
+            // Whoever works on it is connected to a sender that has meanwhile come back here.
+            ticket = ++live.Ticket;
+            live.Worker?.Cancel();
+        }
+
+        await live.Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            bool over;
+            lock (_gate)
+            {
+                // A still later connection waits behind this one.
+                if (ticket != live.Ticket) return;
+                live.Worker = work;
+                over = live.IsOver;
+            }
+
+            if (over)
+            {
+                if (TryFindFinished(live.Incoming.Id, offer) is { } finished) await finished.TellAgainAsync(control).ConfigureAwait(false);
+                return;
+            }
+
+            UInt128 session = NewSession();
+            var attempt = new ReceiveAttempt(live.Incoming, control, offer, session, _consent, _time, _blocks, work.Token);
+            await using (attempt.ConfigureAwait(false))
+            {
+                lock (_gate)
+                {
+                    _sessions[session] = attempt;
+                    live.Attempt = attempt;
+                }
+
+                await RunAttemptAsync(live, attempt, ticket, work).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            lock (_gate) live.Worker = null;
+            live.Turn.Release();
+        }
+    }
+
+    private async Task RunAttemptAsync(LiveTransfer live, ReceiveAttempt attempt, int ticket, CancellationTokenSource work)
+    {
+        Transfer transfer = live.Incoming.Transfer;
+        TransferException? failure = null;
+        try
+        {
+            await attempt.RunAsync(work.Token).ConfigureAwait(false);
+        }
+        catch (EndedByPeerException e)
+        {
+            failure = e.Reason;
+        }
+        catch (OperationCanceledException) when (work.IsCancellationRequested)
+        {
+            if (transfer.Cancelled.IsCancellationRequested) failure = new TransferException(TransferError.Cancelled, "cancelled by the receiver; the sender can resume later");
+            else if (_stop.IsCancellationRequested) failure = new TransferException(TransferError.Cancelled, "the receiver was stopped; sending the same again resumes");
+            if (failure is not null) await attempt.SayGoodbyeAsync(failure).ConfigureAwait(false);
+        }
+        catch (Exception e) when (live.Incoming.IsAccepted && e is TransportException or TransferException { Error: TransferError.ConnectionLost })
+        {
+            LogLost(_logger, transfer.Peer, e.Message);
+            transfer.Tell(new TransferEvent.Retrying(1, e.Message, _limits.ReconnectWindow));
+        }
+        catch (Exception e)
+        {
+            failure = e as TransferException ?? new TransferException(
+                e is TransportException ? TransferError.ConnectionLost : TransferError.StorageFault, $"receiving from {transfer.Peer.ToShortString()} failed: {e.Message}", e) { Peer = transfer.Peer };
+            LogFailed(_logger, transfer.Peer, failure);
+            if (failure.Error != TransferError.ConnectionLost) await attempt.SayGoodbyeAsync(failure).ConfigureAwait(false);
+        }
+
+        lock (_gate)
+        {
+            _sessions.Remove(attempt.Session);
+            live.Attempt = null;
+        }
+
+        if (attempt.IsComplete || failure is not null) await EndAsync(live, attempt.IsComplete ? null : failure).ConfigureAwait(false);
+        else AwaitReturn(live, ticket);
+    }
+
+    /// <summary>The connection is lost: ends the transfer unless its sender comes back within the window.</summary>
+    private void AwaitReturn(LiveTransfer live, int ticket)
+    {
+        Transfer transfer = live.Incoming.Transfer;
+        transfer.Meter.State = TransferState.Reconnecting;
+        _ = _waiting.Run(async stopping =>
+        {
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, transfer.Cancelled);
+            await Task.Delay(_limits.ReconnectWindow, _time, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            stopping.ThrowIfCancellationRequested();
+            await live.Turn.WaitAsync(stopping).ConfigureAwait(false);
+            try
+            {
+                lock (_gate)
+                {
+                    // The sender is back, or waits for its turn.
+                    if (ticket != live.Ticket) return;
+                }
+
+                await EndAsync(live, transfer.Cancelled.IsCancellationRequested
+                    ? new TransferException(TransferError.Cancelled, "cancelled; the sender can resume later") { Peer = transfer.Peer }
+                    : new TransferException(TransferError.ConnectionLost, $"the sender {transfer.Peer.ToShortString()} did not come back within {_limits.ReconnectWindow.TotalSeconds:0} s; it can resume later") { Peer = transfer.Peer }).ConfigureAwait(false);
+            }
+            finally
+            {
+                live.Turn.Release();
+            }
+        });
+    }
+
+    /// <summary>The transfer is over. Called with the turn held.</summary>
+    private async Task EndAsync(LiveTransfer live, TransferException? failure)
+    {
+        lock (_gate)
+        {
+            if (live.IsOver) return;
+            live.IsOver = true;
+            _live.Remove(live.Incoming.Id);
+            // After a lost connection there is nothing to tell: the sender starts over, from what storage kept.
+            if (failure is not { Error: TransferError.ConnectionLost })
+            {
+                _finished.Enqueue(FinishedTransfer.Of(live.Incoming, failure));
+                if (_finished.Count > FinishedKept) _finished.Dequeue();
+            }
+        }
+
+        try
+        {
+            await live.Incoming.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            failure ??= e as TransferException ?? new TransferException(TransferError.StorageFault, $"storage could not be closed: {e.Message}", e);
+        }
+
+        _announced.Forget(transfer => ReferenceEquals(transfer, live.Incoming.Transfer));
+        if (failure is null) live.Incoming.Transfer.Succeed();
+        else live.Incoming.Transfer.Fail(failure);
+    }
+
+    private static UInt128 NewSession()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        RandomNumberGenerator.Fill(bytes);
+        return System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian(bytes);
+    }
+
+    [LoggerMessage(2101, LogLevel.Information, "refused an offer of {Peer}: {Why}")]
+    private static partial void LogRefused(ILogger logger, PeerId peer, string why);
+
+    [LoggerMessage(2102, LogLevel.Information, "the connection to {Peer} was lost while receiving: {Why}")]
+    private static partial void LogLost(ILogger logger, PeerId peer, string why);
+
+    [LoggerMessage(2103, LogLevel.Warning, "receiving from {Peer} failed")]
+    private static partial void LogFailed(ILogger logger, PeerId peer, Exception failure);
+}

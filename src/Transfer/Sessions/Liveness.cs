@@ -1,0 +1,31 @@
+using FastShare.Transfer.Framing;
+
+namespace FastShare.Transfer.Sessions;
+
+/// <summary>
+/// Notices a connection that is up in name only: both sides say something every few seconds, and a side that hears nothing on
+/// any stream of the transfer gives the connection up. A receiver that is merely slow keeps talking. Thread-safe.
+/// </summary>
+internal sealed class Liveness(TimeProvider time, ControlWriter control)
+{
+    private long _heard = time.GetTimestamp(); // interlocked
+
+    /// <summary>Something arrived.</summary>
+    public void Heard() => Interlocked.Exchange(ref _heard, time.GetTimestamp());
+
+    /// <summary>How long nothing has arrived.</summary>
+    public TimeSpan Silence => time.GetElapsedTime(Interlocked.Read(ref _heard));
+
+    /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: the other side fell silent, or <paramref name="check"/> says so.</exception>
+    public async Task RunAsync(Action? check, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1), time);
+        for (int second = 1; await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false); second++)
+        {
+            if (second % TransferProtocol.KeepAliveSeconds == 0) control.Post(MessageType.KeepAlive);
+            if (Silence.TotalSeconds >= TransferProtocol.SilenceSeconds)
+                throw new TransferException(TransferError.ConnectionLost, $"the other side has sent nothing for {TransferProtocol.SilenceSeconds} s");
+            check?.Invoke();
+        }
+    }
+}

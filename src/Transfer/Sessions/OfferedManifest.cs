@@ -1,0 +1,104 @@
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Planning;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Transfer.Sessions;
+
+/// <summary>
+/// The manifest of an incoming transfer as it arrives, validated entry by entry; it outlives connections. One writer (the control
+/// reader of the connection at hand), any number of readers.
+/// </summary>
+internal sealed class OfferedManifest(long maxEntries)
+{
+    private readonly Lock _gate = new();
+    private readonly List<ManifestEntry> _entries = []; // guarded by _gate
+    private readonly ManifestValidator _validator = new(); // guarded by _gate
+    private readonly Pulse _news = new();
+    private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Completes when the whole manifest has arrived and is valid.</summary>
+    public Task Complete => _complete.Task;
+
+    public bool IsComplete => _complete.Task.IsCompleted;
+
+    public uint Count
+    {
+        get
+        {
+            lock (_gate) return (uint)_entries.Count;
+        }
+    }
+
+    public (long Files, long Bytes) Totals
+    {
+        get
+        {
+            lock (_gate) return (_validator.Files, _validator.TotalBytes);
+        }
+    }
+
+    public ManifestEntry this[uint id]
+    {
+        get
+        {
+            lock (_gate) return _entries[(int)id];
+        }
+    }
+
+    /// <summary>Takes a page.</summary>
+    /// <returns>Files and bytes it brought.</returns>
+    /// <exception cref="TransferException">Anything in it is unsafe or malformed: the whole transfer is to be refused.</exception>
+    public (long Files, long Bytes) Add(List<ManifestEntry> page)
+    {
+        if (IsComplete) throw new TransferException(TransferError.ProtocolViolation, "a manifest page follows the manifest's end");
+        long files, bytes;
+        lock (_gate)
+        {
+            (long filesBefore, long bytesBefore) = (_validator.Files, _validator.TotalBytes);
+            if (_entries.Count + page.Count > maxEntries) throw new TransferException(TransferError.Refused, $"the manifest has more than {maxEntries} entries, the limit here");
+            foreach (ManifestEntry entry in page)
+            {
+                _validator.Add(entry);
+                _entries.Add(entry);
+            }
+
+            (files, bytes) = (_validator.Files - filesBefore, _validator.TotalBytes - bytesBefore);
+        }
+
+        _news.Signal();
+        return (files, bytes);
+    }
+
+    /// <summary>The sender says that the manifest is complete; repeated after a reconnection.</summary>
+    public void End(ManifestEnd end)
+    {
+        lock (_gate)
+        {
+            if (end.Entries != _entries.Count || end.Files != _validator.Files || end.Bytes != _validator.TotalBytes)
+                throw new TransferException(TransferError.ProtocolViolation, "the manifest's totals do not match its entries");
+        }
+
+        _complete.TrySetResult();
+        _news.Signal();
+    }
+
+    /// <summary>Waits for entries from <paramref name="known"/> on; false: there will be none.</summary>
+    public async ValueTask<bool> WaitBeyondAsync(uint known, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            Task news = _news.Next;
+            if (Count > known) return true;
+            if (IsComplete) return Count > known;
+            await news.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>What a consent policy is asked about.</summary>
+    public TransferOffer Describe(PeerId peer, string peerName)
+    {
+        bool complete = IsComplete;
+        lock (_gate)
+            return new TransferOffer(peer, peerName, [.. _validator.RootNames], _validator.Files, _validator.TotalBytes, [.. _validator.HiddenNames], complete);
+    }
+}

@@ -1,0 +1,291 @@
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Planning;
+using FastShare.Transfer.Verification;
+using FastShare.Transport.Buffers;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Transfer.Sessions;
+
+/// <summary>
+/// One connection's worth of an incoming transfer: reads the manifest, asks for consent, plans, takes chunks from the data
+/// streams that attach, and finishes. Ends when everything is settled, or with the reason why not. The control stream is its
+/// caller's.
+/// </summary>
+internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
+{
+    /// <summary>Entries after which consent is asked although more may follow.</summary>
+    private const int ConsentEntries = 10_000;
+
+    /// <summary>Time after which consent is asked although more may follow.</summary>
+    private static readonly TimeSpan ConsentWait = TimeSpan.FromSeconds(2);
+
+    /// <summary>How often batches are published that storage holds back.</summary>
+    private static readonly TimeSpan PublishInterval = TimeSpan.FromSeconds(2);
+
+    /// <summary>Bytes of exceptions in one plan message.</summary>
+    private const int PlanBytes = 128 << 10;
+
+    /// <summary>Complete files that may wait for the manifest's end; the lanes wait while there are more.</summary>
+    private const int MaxAwaitingManifest = 256;
+
+    private readonly IncomingTransfer _transfer;
+    private readonly ControlSession _control;
+    private readonly Offer _offer;
+    private readonly ConsentPolicy? _consent;
+    private readonly TimeProvider _time;
+    private readonly BlockPool _blocks;
+    private readonly TaskGroup _tasks;
+    private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new();
+    private readonly HashSet<ushort> _lanes = []; // guarded by _gate
+    private int _strikes; // interlocked
+    private volatile bool _senderEnded;
+    private long _movedBefore; // the liveness loop's
+    private long _movedAt; // the liveness loop's
+    private volatile uint _planned;
+
+    public ReceiveAttempt(
+        IncomingTransfer transfer, ControlSession control, Offer offer, UInt128 session, ConsentPolicy? consent, TimeProvider time, BlockPool blocks, CancellationToken cancellationToken)
+    {
+        _transfer = transfer;
+        _control = control;
+        _offer = offer;
+        Session = session;
+        _consent = consent;
+        _time = time;
+        _blocks = blocks;
+        _tasks = new TaskGroup(cancellationToken);
+        _movedAt = time.GetTimestamp();
+    }
+
+    /// <summary>What data streams attach with: random, told only to the sender.</summary>
+    public UInt128 Session { get; }
+
+    public PeerId Peer => Transfer.Peer;
+
+    /// <summary>How long the sender has been silent on this connection.</summary>
+    public TimeSpan Silence => _control.Liveness.Silence;
+
+    /// <summary>Whether everything was settled and finished.</summary>
+    public bool IsComplete => _complete.Task.IsCompleted;
+
+    private Transfer Transfer => _transfer.Transfer;
+
+    /// <summary>Runs to the end and tells the sender how it ended. Call once, then dispose.</summary>
+    /// <exception cref="TransferException">The transfer ended, or (<see cref="TransferError.ConnectionLost"/>) this connection did.</exception>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        if (_offer.IsResume) _control.Writer.Post(MessageType.Known, new Number(_transfer.Manifest.Count), static (m, w) => m.Write(w));
+        _transfer.Connect(_control.Writer);
+        _ = _tasks.Run(_control.WatchPumpAsync);
+        _ = _tasks.Run(ReadControlAsync);
+        _ = _tasks.Run(stopping => _control.Liveness.RunAsync(CheckMovement, stopping));
+        _ = _tasks.Run(AcceptAsync);
+        await Task.WhenAny(_complete.Task, _tasks.Failed, Task.Delay(Timeout.Infinite, cancellationToken)).ConfigureAwait(false);
+        await _tasks.DisposeAsync().ConfigureAwait(false);
+        _transfer.Connect(null);
+        if (_complete.Task.IsCompleted)
+        {
+            PostComplete(_control.Writer, _transfer);
+            await _control.FinishAsync(awaitEnd: true).ConfigureAwait(false);
+            return;
+        }
+
+        Exception failure = _tasks.Failed.IsCompleted ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
+        System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+    }
+
+    /// <summary>Tells the sender that the transfer is over.</summary>
+    public async Task SayGoodbyeAsync(TransferException why)
+    {
+        _control.PostEnding(_transfer.IsAccepted ? MessageType.Cancel : MessageType.Refuse, why);
+        await _control.FinishAsync(awaitEnd: true).ConfigureAwait(false);
+    }
+
+    /// <summary>The last message of a transfer that succeeded.</summary>
+    public static void PostComplete(ControlWriter control, IncomingTransfer transfer) => control.Post(
+        MessageType.Complete, new Complete(transfer.Transfer.Meter.Files, transfer.Transfer.Meter.DeliveredBytes), static (m, w) => m.Write(w));
+
+    /// <summary>Takes chunks from a data stream until it ends; its failure is this attempt's.</summary>
+    /// <exception cref="TransferException">The lane's number is taken or was not announced.</exception>
+    public Task RunLaneAsync(ITransferStream stream, Attach attach)
+    {
+        lock (_gate)
+        {
+            if (attach.Lane >= _offer.Lanes || !_lanes.Add(attach.Lane))
+                throw new TransferException(TransferError.ProtocolViolation, $"data stream {attach.Lane} is attached already or was not announced");
+        }
+
+        return _tasks.Run(stopping => new ChunkReceiver(stream.Input, this, _blocks).RunAsync(stopping));
+    }
+
+    public ValueTask DisposeAsync() => _tasks.DisposeAsync();
+
+    void IChunkSink.Heard() => _control.Liveness.Heard();
+
+    bool IChunkSink.Expects(in ChunkHeader header)
+    {
+        if (_transfer.Locate(header, _planned, out string? violation) is not null) return true;
+        if (violation is not null) Strike(header, WireCode.ProtocolViolation, new TransferException(TransferError.ProtocolViolation, $"the sender sent {violation}"));
+        return false;
+    }
+
+    void IChunkSink.Mismatched(in ChunkHeader header) =>
+        Strike(header, WireCode.VerificationFailed, new TransferException(TransferError.VerificationFailed, $"a chunk of file {header.FileId} at {header.Offset} does not match its digest"));
+
+    async ValueTask IChunkSink.StoreAsync(ChunkHeader header, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
+    {
+        // The file may have failed while its payload arrived.
+        if (_transfer.Locate(header, _planned, out _) is not { } file) return;
+        if (!_transfer.TakeChunk(file, header, payload.Span, out IncomingFile? received))
+            Strike(header, WireCode.ProtocolViolation, new TransferException(TransferError.ProtocolViolation, $"the sender sent a chunk of file {header.FileId} at {header.Offset} twice"));
+        if (received is null) return;
+        _transfer.Publish(received);
+        while (!_transfer.Manifest.IsComplete && _transfer.AwaitingManifest >= MaxAwaitingManifest)
+            await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>The first wrong chunk of a connection is told to the sender; the second ends the session.</summary>
+    private void Strike(in ChunkHeader header, WireCode code, TransferException violation)
+    {
+        if (Interlocked.Increment(ref _strikes) > 1) throw violation;
+        _control.Writer.Post(MessageType.ChunkRejected, new ChunkRejected(header.FileId, header.Offset, code), static (m, w) => m.Write(w));
+    }
+
+    private async Task ReadControlAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            ControlMessage message = await _control.ReadAsync(cancellationToken).ConfigureAwait(false);
+            switch (message.Type)
+            {
+                case MessageType.KeepAlive:
+                    break;
+                case MessageType.ManifestPage:
+                    _transfer.AddEntries(ManifestPage.Decode(message.Body));
+                    break;
+                case MessageType.ManifestEnd:
+                    _transfer.Manifest.End(ManifestEnd.Parse(message.Body));
+                    break;
+                case MessageType.FileEnd when _planned > 0:
+                    if (_transfer.EndFile(FileEnd.Parse(message.Body), _planned) is { } received) _transfer.Publish(received);
+                    break;
+                case MessageType.FileFailed when _planned > 0:
+                    _transfer.FailFile(FileFailure.Parse(message.Type, message.Body), _planned);
+                    break;
+                case MessageType.End:
+                    _senderEnded = true;
+                    break;
+                case MessageType.Cancel:
+                    Ending ending = Ending.Parse(message.Type, message.Body);
+                    throw new EndedByPeerException(new TransferException(
+                        ending.Code.ToError(), $"the sender {Peer.ToShortString()} ended the transfer: {PeerText.Escape(ending.Text)}") { Peer = Peer });
+                default:
+                    throw new TransferException(TransferError.ProtocolViolation, $"the sender sent an unexpected message ({message.Type})");
+            }
+        }
+    }
+
+    private async Task AcceptAsync(CancellationToken cancellationToken)
+    {
+        if (!_transfer.IsAccepted) await AskAsync(cancellationToken).ConfigureAwait(false);
+        Transfer.Meter.Start();
+        Transfer.Meter.State = TransferState.Running;
+        _control.Writer.Post(MessageType.Accept, new Accept(Session), static (m, w) => m.Write(w));
+        _ = _tasks.Run(PlanAsync);
+        _ = _tasks.Run(PublishRegularlyAsync);
+        _ = _tasks.Run(FinishAsync);
+    }
+
+    private async Task AskAsync(CancellationToken cancellationToken)
+    {
+        await WaitForOfferAsync(cancellationToken).ConfigureAwait(false);
+        TransferOffer offer = _transfer.Manifest.Describe(Peer, _offer.SenderName);
+        Transfer.Offer = offer;
+        OfferAnswer answer = await AskPolicyAsync(offer, cancellationToken).ConfigureAwait(false);
+        if (answer.Folder is null) throw new TransferException(TransferError.Refused, answer.Reason.Length > 0 ? answer.Reason : "the offer was not taken") { Peer = Peer };
+        _transfer.Open(answer, _time);
+        Transfer.Tell(new TransferEvent.Accepted());
+    }
+
+    private async Task<OfferAnswer> AskPolicyAsync(TransferOffer offer, CancellationToken cancellationToken)
+    {
+        if (_consent is null) return OfferAnswer.Refuse("this node takes no files: nobody is there to say yes, and it has no rule to");
+        try
+        {
+            // A policy that ignores its token must not hold up the end of the offer.
+            return await Task.Run(() => _consent(offer, cancellationToken).AsTask(), cancellationToken).WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        {
+            throw new TransferException(TransferError.Refused, "the offer could not be decided about", e) { Peer = Peer };
+        }
+    }
+
+    private async Task WaitForOfferAsync(CancellationToken cancellationToken)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task waited = Task.Delay(ConsentWait, _time, patience.Token);
+        Task enough = _transfer.Manifest.WaitBeyondAsync(ConsentEntries - 1, patience.Token).AsTask();
+        await Task.WhenAny(waited, enough, _transfer.Manifest.Complete).ConfigureAwait(false);
+        await patience.CancelAsync().ConfigureAwait(false);
+        await Task.WhenAll(waited, enough).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    private async Task PlanAsync(CancellationToken cancellationToken)
+    {
+        uint next = 0;
+        while (await _transfer.Manifest.WaitBeyondAsync(next, cancellationToken).ConfigureAwait(false))
+        {
+            uint first = next;
+            var exceptions = new List<PlannedFile>();
+            int bytes = 0;
+            for (uint known = _transfer.Manifest.Count; next < known && next - first < ManifestPage.MaxEntries && bytes < PlanBytes; next++)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                ManifestEntry entry = _transfer.Manifest[next];
+                if (entry.Kind != EntryKind.File || _transfer.Plan(entry) is not { } planned) continue;
+                exceptions.Add(planned);
+                bytes += PlanMessage.LengthOf(planned);
+            }
+
+            // Room first: what was planned must not be sent before it may arrive.
+            await _control.Writer.WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
+            _planned = next;
+            _control.Writer.Post(MessageType.Plan, new PlanMessage(first, next - first, exceptions), static (m, w) => m.Write(w));
+        }
+
+        if (Transfer.Progress is { Bytes: > 0 } progress && progress.Bytes > Transfer.Meter.Moved || _offer.IsResume)
+            Transfer.Tell(new TransferEvent.Resumed(Transfer.Progress.Bytes));
+    }
+
+    private async Task PublishRegularlyAsync(CancellationToken cancellationToken)
+    {
+        await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
+        _transfer.PublishAwaiting();
+        using var timer = new PeriodicTimer(PublishInterval, _time);
+        while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false)) _transfer.PublishPending();
+    }
+
+    private async Task FinishAsync(CancellationToken cancellationToken)
+    {
+        await _transfer.FinishAsync(cancellationToken).ConfigureAwait(false);
+        _complete.TrySetResult();
+    }
+
+    /// <summary>A sender that says it has sent everything and sends nothing more of what is missing has lost it on the way.</summary>
+    private void CheckMovement()
+    {
+        long moved = Transfer.Meter.Moved;
+        if (!_senderEnded || moved != _movedBefore)
+        {
+            _movedBefore = moved;
+            _movedAt = _time.GetTimestamp();
+        }
+        else if (_time.GetElapsedTime(_movedAt).TotalSeconds >= TransferProtocol.SilenceSeconds && !_transfer.HasEverything)
+        {
+            throw new TransferException(TransferError.ConnectionLost, "the sender has sent everything, but not all of it arrived");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+using System.Threading.Channels;
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Planning;
+using FastShare.Transfer.Scheduling;
+using FastShare.Transport.Buffers;
+using FastShare.Transport.Identity;
+using Microsoft.Extensions.ObjectPool;
+
+namespace FastShare.Transfer.Sessions;
+
+/// <summary>
+/// One connection's worth of an outgoing transfer: offers, feeds the manifest, and once accepted runs read stages and lanes by
+/// the receiver's plan. Ends when the receiver says that everything is settled, or with the reason why not.
+/// </summary>
+/// <remarks>
+/// Memory: at most (queue + stages + lanes) blocks of 1 MiB are in use, whatever the sizes and speeds: 6 MiB in sequential mode,
+/// 16 MiB with 4 lanes.
+/// </remarks>
+internal sealed class SendAttempt : IAsyncDisposable
+{
+    /// <summary>Chunks queued between stages and lanes: enough that neither waits for the other's hiccups.</summary>
+    private const int QueuedChunks = 4;
+
+    /// <summary>Read stages in parallel mode: they wait for opening files, not for the processor.</summary>
+    private const int MaxStages = 4;
+
+    /// <summary>Bytes of a manifest page: small enough that the control stream's other messages do not wait long.</summary>
+    private const int PageBytes = 64 << 10;
+
+    /// <summary>
+    /// Chunks that a receiver may ask for again on one connection: those it found damaged in its staging after a crash, of which a
+    /// checkpoint's worth is usual. It ends the session itself at the second chunk that arrives wrong.
+    /// </summary>
+    private const int MaxRepairs = 1 << 20;
+
+    private readonly SendState _state;
+    private readonly ITransferNetwork _network;
+    private readonly ControlSession _control;
+    private readonly BlockPool _blocks;
+    private readonly bool _resume;
+    private readonly PlanQueue _plan = new();
+    private readonly ObjectPool<ChunkWork> _works = ChunkWork.CreatePool();
+    private readonly Channel<ChunkWork> _chunks;
+    private readonly TaskGroup _tasks;
+    private readonly TaskCompletionSource<uint> _known = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new();
+    private UInt128? _session; // the control reader's
+    private long _present; // the control reader's: bytes the plan says the receiver has
+    private bool _toldResumed; // the control reader's
+    private int _repairs; // the control reader's
+    private bool _endPosted; // guarded by _gate
+    private int _lanes; // guarded by _gate: lanes started so far, running or not
+    private int _stages; // guarded by _gate, likewise
+    private volatile int _targetLanes = 1;
+    private volatile int _targetStages = 1;
+
+    public SendAttempt(SendState state, ITransferNetwork network, ITransferStream control, bool resume, TimeProvider time, BlockPool blocks, CancellationToken cancellationToken)
+    {
+        _state = state;
+        _network = network;
+        _control = new ControlSession(control, time);
+        _resume = resume;
+        _blocks = blocks;
+        _tasks = new TaskGroup(cancellationToken);
+        _chunks = Channel.CreateBounded<ChunkWork>(new BoundedChannelOptions(Math.Max(QueuedChunks, Math.Min(2 * state.Options.Streams, 16))));
+    }
+
+    private Transfer Transfer => _state.Transfer;
+
+    /// <summary>Whether the receiver accepted on this connection.</summary>
+    public bool Accepted => _session is not null;
+
+    /// <summary>Runs to the end. Call once, then dispose.</summary>
+    /// <exception cref="TransferException">The transfer ended, or (<see cref="TransferError.ConnectionLost"/>) this connection did.</exception>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        _control.Writer.Post(
+            MessageType.Offer,
+            new Offer(_state.Key, _state.Instance, _resume, ChunkSize.DefaultBits, _state.Options.Streams, _state.SenderName),
+            static (m, w) => m.Write(w));
+        _ = _tasks.Run(_control.WatchPumpAsync);
+        _ = _tasks.Run(ReadControlAsync);
+        _ = _tasks.Run(FeedManifestAsync);
+        _ = _tasks.Run(stopping => _control.Liveness.RunAsync(null, stopping));
+        await Task.WhenAny(_complete.Task, _tasks.Failed, Task.Delay(Timeout.Infinite, cancellationToken)).ConfigureAwait(false);
+        if (_complete.Task.IsCompleted)
+        {
+            // Lanes end in order, then the streams.
+            _plan.Complete();
+            _chunks.Writer.TryComplete();
+            await _tasks.DisposeAsync().ConfigureAwait(false);
+            await _control.FinishAsync(awaitEnd: false).ConfigureAwait(false);
+            return;
+        }
+
+        Exception failure = _tasks.Failed.IsCompleted ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
+        await _tasks.DisposeAsync().ConfigureAwait(false);
+        await SayGoodbyeAsync(failure).ConfigureAwait(false);
+        System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _tasks.DisposeAsync().ConfigureAwait(false);
+        while (_chunks.Reader.TryRead(out ChunkWork? work)) _works.Return(work);
+        await _control.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private async Task SayGoodbyeAsync(Exception failure)
+    {
+        TransferException? why = failure switch
+        {
+            OperationCanceledException => new TransferException(TransferError.Cancelled, "the sender cancelled"),
+            EndedByPeerException => null,
+            TransferException { Error: not TransferError.ConnectionLost } e => e,
+            _ => null,
+        };
+        if (why is null) return;
+        _control.PostEnding(MessageType.Cancel, why);
+        await _control.FinishAsync(awaitEnd: false).ConfigureAwait(false);
+    }
+
+    private async Task FeedManifestAsync(CancellationToken cancellationToken)
+    {
+        uint next = _resume ? await _known.Task.WaitAsync(cancellationToken).ConfigureAwait(false) : 0;
+        if (next > _state.Manifest.Count) throw Violation($"the receiver claims to know {next} entries of {_state.Manifest.Count}");
+        var page = new List<ManifestEntry>();
+        while (await _state.Manifest.WaitBeyondAsync(next, cancellationToken).ConfigureAwait(false))
+        {
+            page.Clear();
+            int bytes = 0;
+            for (uint listed = _state.Manifest.Count; next < listed && page.Count < ManifestPage.MaxEntries && bytes < PageBytes; next++)
+            {
+                page.Add(_state.Manifest[next].Entry);
+                bytes += ManifestPage.EncodedLength(page[^1]);
+            }
+
+            await _control.Writer.WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
+            _control.Writer.Post(MessageType.ManifestPage, page, static (m, w) => ManifestPage.Encode(m, w));
+        }
+
+        (long files, long total) = _state.Manifest.Totals;
+        _control.Writer.Post(MessageType.ManifestEnd, new ManifestEnd(next, files, total), static (m, w) => m.Write(w));
+        if (_state.Options.Mode == TransferMode.Auto && Transfer.Meter.State == TransferState.Running) ChooseMode();
+        EndIfDone();
+    }
+
+    private async Task ReadControlAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            ControlMessage message = await _control.ReadAsync(cancellationToken).ConfigureAwait(false);
+            switch (message.Type)
+            {
+                case MessageType.KeepAlive:
+                    break;
+                case MessageType.Known when _resume && !_known.Task.IsCompleted:
+                    _known.SetResult(Number.Parse(message.Type, message.Body).Value);
+                    break;
+                case MessageType.Accept when _session is null:
+                    Start(Accept.Parse(message.Body).Session);
+                    break;
+                case MessageType.Refuse when _session is null:
+                    throw EndedByPeer(Ending.Parse(message.Type, message.Body), "refused");
+                case MessageType.Cancel:
+                    throw EndedByPeer(Ending.Parse(message.Type, message.Body), "ended the transfer");
+                case MessageType.Plan when _session is not null:
+                    OnPlan(PlanMessage.Parse(message.Body));
+                    break;
+                case MessageType.FileDone when _session is not null:
+                    OnDone(PlannedEntry(Number.Parse(message.Type, message.Body).Value));
+                    break;
+                case MessageType.FileRejected when _session is not null:
+                    OnRejected(FileFailure.Parse(message.Type, message.Body));
+                    break;
+                case MessageType.ChunkRejected when _session is not null:
+                    OnChunkRejected(ChunkRejected.Parse(message.Body));
+                    break;
+                case MessageType.Complete when _session is not null && _state.Manifest.IsComplete:
+                    OnComplete(Complete.Parse(message.Body));
+                    return;
+                default:
+                    throw Violation($"the receiver sent an unexpected message ({message.Type})");
+            }
+        }
+    }
+
+    private void Start(UInt128 session)
+    {
+        _session = session;
+        Transfer.Meter.ResetBytes();
+        Transfer.Meter.State = TransferState.Running;
+        if (!_state.WasAccepted) Transfer.Tell(new TransferEvent.Accepted());
+        _state.WasAccepted = true;
+        ChooseMode();
+    }
+
+    /// <summary>
+    /// Settles on a mode by what is listed so far, and adapts stages and lanes to it: more are started, superfluous ones end
+    /// between two files or chunks. May be called again at any time.
+    /// </summary>
+    private void ChooseMode()
+    {
+        TransferMode mode = _state.Options.Mode;
+        string why = "";
+        if (mode == TransferMode.Auto)
+        {
+            (long files, long bytes) = _state.Manifest.Totals;
+            (mode, why) = ModeChoice.For(files, bytes);
+        }
+
+        lock (_gate)
+        {
+            if (why.Length > 0 && (_lanes == 0 || mode != Transfer.Meter.Mode))
+                Transfer.Tell(new TransferEvent.ModeChanged(_lanes == 0 ? TransferMode.Auto : Transfer.Meter.Mode, mode, why));
+            Transfer.Meter.Mode = mode;
+            bool parallel = mode == TransferMode.Parallel;
+            _targetLanes = parallel ? _state.Options.Streams : 1;
+            _targetStages = parallel ? Math.Min(MaxStages, _state.Options.Streams) : 1;
+            // A lane or stage that ended because fewer were wanted is not started again: its number is never reused.
+            for (; _stages < _targetStages; _stages++) RunStage(_stages);
+            for (; _lanes < _targetLanes; _lanes++) RunLane((ushort)_lanes);
+        }
+    }
+
+    private void RunStage(int number) => _ = _tasks.Run(stopping =>
+        new ReadStage(_state, _plan, _chunks.Writer, _works, _control.Writer, _blocks).RunAsync(() => number < _targetStages, EndIfDone, stopping));
+
+    private void RunLane(ushort number) => _ = _tasks.Run(async stopping =>
+    {
+        ITransferStream stream = await _network.OpenStreamAsync(Transfer.Peer, TransferProtocol.DataId, stopping).ConfigureAwait(false);
+        await using (stream.ConfigureAwait(false))
+        {
+            await SendLane.RunAsync(
+                stream.Output, new Attach(_session!.Value, number), _chunks.Reader, _works, Transfer.Meter, () => number < _targetLanes, stopping).ConfigureAwait(false);
+            await stream.Output.CompleteAsync().ConfigureAwait(false);
+        }
+    });
+
+    private void OnPlan(PlanMessage plan)
+    {
+        if (plan.First + (ulong)plan.Count > _state.Manifest.Count) throw Violation("the receiver's plan covers entries that were not offered");
+        foreach (PlannedFile planned in plan.Exceptions)
+        {
+            ManifestEntry entry = _state.Manifest[planned.Id].Entry;
+            if (entry.Kind != EntryKind.File) throw Violation("the receiver's plan asks for the content of something that is no file");
+            long missing = MissingBytes(entry, planned);
+            _present += entry.Size - missing;
+            Transfer.Meter.AddPresent(entry.Size - missing);
+            if (planned is { Ranges.Count: 0, IsPending: false } && !_state.HasFailed(entry.Id)) _state.SettleDelivered(entry);
+        }
+
+        _plan.Add(plan);
+        if (!_toldResumed && _present > 0 && _plan.Covered == _state.Manifest.Count)
+        {
+            _toldResumed = true;
+            Transfer.Tell(new TransferEvent.Resumed(_present));
+        }
+
+        EndIfDone();
+    }
+
+    private static long MissingBytes(ManifestEntry entry, PlannedFile planned)
+    {
+        uint chunkSize = ChunkSize.Of(entry.Size);
+        long chunks = ChunkSize.Count(entry.Size, chunkSize), missing = 0;
+        foreach (ChunkRange range in planned.Ranges)
+        {
+            if (range.First + range.Count > chunks) throw Violation("the receiver's plan asks for chunks behind a file's end");
+            missing += Math.Min(entry.Size, (range.First + range.Count) * chunkSize) - range.First * chunkSize;
+        }
+
+        return missing;
+    }
+
+    private void OnDone(ManifestEntry entry)
+    {
+        string digest = "";
+        if (_state.TryGetBegun(entry.Id, out OutgoingFile? file)) digest = Verification.Digester.ToText(file.Root(new Verification.Digester()));
+        if (_state.SettleDelivered(entry)) Transfer.Tell(new TransferEvent.FileCompleted(entry.Path, entry.Size, digest));
+    }
+
+    private void OnRejected(FileFailure failure)
+    {
+        ManifestEntry entry = failure.Id < _state.Manifest.Count ? _state.Manifest[failure.Id].Entry : throw Violation("the receiver rejected a file that was not offered");
+        _state.SettleFailed(entry, new TransferException(failure.Code.ToError(), $"the receiver rejected {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}") { Peer = Transfer.Peer, Path = entry.Path });
+    }
+
+    private void OnChunkRejected(ChunkRejected rejected)
+    {
+        ManifestEntry entry = PlannedEntry(rejected.Id);
+        uint chunkSize = ChunkSize.Of(entry.Size);
+        if (rejected.Offset % chunkSize != 0 || rejected.Offset >= entry.Size || ++_repairs > MaxRepairs || !_state.TryGetBegun(entry.Id, out _))
+            throw Violation($"the receiver rejected a chunk of {PeerText.Escape(entry.Path)} without need");
+        if (rejected.Code != WireCode.VerificationFailed) throw Violation($"the receiver does not take a chunk of {PeerText.Escape(entry.Path)} ({rejected.Code})");
+        Transfer.Meter.AddPresent(-ChunkSize.LengthOf(rejected.Offset / chunkSize, entry.Size, chunkSize));
+        _plan.AddRepair(entry.Id, rejected.Offset / chunkSize);
+    }
+
+    private void OnComplete(Complete complete)
+    {
+        // A receiver that had finished before the connection was lost does not list its files again.
+        for (uint id = 0; id < _state.Manifest.Count; id++)
+        {
+            ManifestEntry entry = _state.Manifest[id].Entry;
+            if (entry.Kind == EntryKind.File) _state.SettleDelivered(entry);
+        }
+
+        if (complete.Files > Transfer.Meter.Files) throw Violation("the receiver claims more files than were offered");
+        _complete.SetResult();
+    }
+
+    private void EndIfDone()
+    {
+        lock (_gate)
+        {
+            if (_endPosted || !_state.Manifest.IsComplete || _plan.Covered < _state.Manifest.Count || !_plan.IsDrained) return;
+            _endPosted = true;
+        }
+
+        _control.Writer.Post(MessageType.End);
+    }
+
+    private ManifestEntry PlannedEntry(uint id)
+    {
+        ManifestEntry? entry = id < _plan.Covered ? _state.Manifest[id].Entry : null;
+        return entry is { Kind: EntryKind.File } ? entry : throw Violation("the receiver speaks of a file that it did not ask for");
+    }
+
+    private EndedByPeerException EndedByPeer(Ending ending, string what)
+    {
+        string text = ending.Text.Length > 0 ? PeerText.Escape(ending.Text) : ending.Code.ToString();
+        return new EndedByPeerException(new TransferException(ending.Code.ToError(), $"the receiver {Transfer.Peer.ToShortString()} {what}: {text}") { Peer = Transfer.Peer });
+    }
+
+    private static TransferException Violation(string what) => new(TransferError.ProtocolViolation, what);
+}

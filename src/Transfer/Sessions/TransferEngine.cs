@@ -1,0 +1,53 @@
+using FastShare.Transport.Buffers;
+using FastShare.Transport.Identity;
+using Microsoft.Extensions.Logging;
+
+namespace FastShare.Transfer.Sessions;
+
+/// <summary>Every transfer of a node, in both directions, over some network. Thread-safe.</summary>
+internal sealed class TransferEngine : IAsyncDisposable
+{
+    private readonly ITransferNetwork _network;
+    private readonly TimeProvider _time;
+    private readonly BlockPool _blocks;
+    private readonly string _name;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TaskGroup _outgoing;
+
+    public TransferEngine(
+        ITransferNetwork network, string name, ConsentPolicy? consent, IncomingLimits limits, TimeProvider time, BlockPool blocks, ILoggerFactory loggers)
+    {
+        _network = network;
+        _name = name;
+        _time = time;
+        _blocks = blocks;
+        _logger = loggers.CreateLogger("FastShare.Transfer");
+        _outgoing = new TaskGroup(CancellationToken.None);
+        Incoming = new IncomingTransfers(limits, consent, time, blocks, _logger);
+    }
+
+    /// <summary>Where inbound streams go.</summary>
+    public IncomingTransfers Incoming { get; }
+
+    /// <summary>To be signalled when a peer may have become reachable: waiting transfers try at once.</summary>
+    public Pulse PeersChanged { get; } = new();
+
+    public Transfer Send(PeerId peer, IReadOnlyList<string> paths, SendOptions options)
+    {
+        ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
+        var transfer = new Transfer(peer, isIncoming: false, _time);
+        var state = new SendState(transfer, paths, options, _name);
+        var outgoing = new OutgoingTransfer(state, _network, PeersChanged, _time, _blocks, _logger);
+        _ = _outgoing.Run(_ => outgoing.RunAsync(_stop.Token));
+        return transfer;
+    }
+
+    /// <summary>Ends every transfer resumable and waits for them.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _outgoing.DisposeAsync().ConfigureAwait(false);
+        await Incoming.DisposeAsync().ConfigureAwait(false);
+    }
+}

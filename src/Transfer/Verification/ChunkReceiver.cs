@@ -1,0 +1,122 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using FastShare.Transfer.Framing;
+using FastShare.Transport.Buffers;
+
+namespace FastShare.Transfer.Verification;
+
+/// <summary>What a chunk receiver hands its chunks to.</summary>
+internal interface IChunkSink
+{
+    /// <summary>Bytes arrived.</summary>
+    void Heard();
+
+    /// <summary>A header arrived; false: the payload is to be passed over.</summary>
+    /// <exception cref="TransferException">The session is over.</exception>
+    bool Expects(in ChunkHeader header);
+
+    /// <summary>A payload whose digest is right; may wait for storage.</summary>
+    ValueTask StoreAsync(ChunkHeader header, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken);
+
+    /// <summary>A payload's digest is wrong.</summary>
+    /// <exception cref="TransferException">The session is over.</exception>
+    void Mismatched(in ChunkHeader header);
+}
+
+/// <summary>
+/// Takes chunk frames from one data stream: header, payload, digest, in this order; nothing unverified is handed on. Used by one
+/// loop.
+/// </summary>
+/// <remarks>
+/// A chunk (1 MiB) may be larger than the stream's window, so waiting for the whole payload in the stream's buffer could wait for
+/// ever. A payload that has arrived in one piece is verified and stored where it lies; any other is gathered in a pooled block, one
+/// copy, piece by piece, which returns credit at once. So a lane holds one block at most, and only while a payload arrives.
+/// </remarks>
+internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool blocks)
+{
+    private readonly Digester _digester = new();
+
+    /// <summary>Runs to the stream's end.</summary>
+    /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: it ended within a chunk; or what the sink threw.</exception>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        while (await ReadHeaderAsync(cancellationToken).ConfigureAwait(false) is { } header)
+        {
+            if (sink.Expects(header)) await ReceiveAsync(header, cancellationToken).ConfigureAwait(false);
+            else await SkipAsync(header.Length, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask<ChunkHeader?> ReadHeaderAsync(CancellationToken cancellationToken)
+    {
+        ReadResult result = await input.ReadAtLeastAsync(ChunkHeader.Size, cancellationToken).ConfigureAwait(false);
+        sink.Heard();
+        if (result.Buffer.Length < ChunkHeader.Size)
+        {
+            if (result.Buffer.IsEmpty) return null;
+            throw Truncated();
+        }
+
+        ChunkHeader header = ParseHeader(result.Buffer);
+        input.AdvanceTo(result.Buffer.GetPosition(ChunkHeader.Size));
+        return header;
+    }
+
+    private static ChunkHeader ParseHeader(in ReadOnlySequence<byte> buffer)
+    {
+        if (buffer.FirstSpan.Length >= ChunkHeader.Size) return ChunkHeader.Parse(buffer.FirstSpan);
+        Span<byte> header = stackalloc byte[ChunkHeader.Size];
+        buffer.Slice(0, ChunkHeader.Size).CopyTo(header);
+        return ChunkHeader.Parse(header);
+    }
+
+    private async ValueTask ReceiveAsync(ChunkHeader header, CancellationToken cancellationToken)
+    {
+        ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
+        sink.Heard();
+        if (result.Buffer.First.Length >= header.Length)
+        {
+            ReadOnlyMemory<byte> inPlace = result.Buffer.First[..header.Length];
+            if (Digester.Of(inPlace.Span) != header.Digest) sink.Mismatched(header);
+            else await sink.StoreAsync(header, inPlace, cancellationToken).ConfigureAwait(false);
+            input.AdvanceTo(result.Buffer.GetPosition(header.Length));
+            return;
+        }
+
+        // Larger than a block of the pool only where the sender chose chunks of 2 or 4 MiB.
+        using IMemoryOwner<byte> block = header.Length <= blocks.MaxBufferSize ? blocks.Rent(header.Length) : MemoryPool<byte>.Shared.Rent(header.Length);
+        Memory<byte> payload = block.Memory[..header.Length];
+        for (int filled = 0; ;)
+        {
+            ReadOnlySequence<byte> piece = result.Buffer;
+            if (piece.Length > payload.Length - filled) piece = piece.Slice(0, payload.Length - filled);
+            piece.CopyTo(payload.Span[filled..]);
+            // Digested while it is in the cache.
+            _digester.Append(payload.Span.Slice(filled, (int)piece.Length));
+            filled += (int)piece.Length;
+            input.AdvanceTo(piece.End);
+            if (filled == payload.Length) break;
+            if (result.IsCompleted) throw Truncated();
+            result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
+            sink.Heard();
+        }
+
+        if (_digester.Finish() != header.Digest) sink.Mismatched(header);
+        else await sink.StoreAsync(header, payload, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask SkipAsync(int length, CancellationToken cancellationToken)
+    {
+        while (length > 0)
+        {
+            ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
+            sink.Heard();
+            long skipped = Math.Min(length, result.Buffer.Length);
+            length -= (int)skipped;
+            input.AdvanceTo(result.Buffer.GetPosition(skipped));
+            if (length > 0 && result.IsCompleted) throw Truncated();
+        }
+    }
+
+    private static TransferException Truncated() => new(TransferError.ConnectionLost, "a data stream ended within a chunk");
+}
