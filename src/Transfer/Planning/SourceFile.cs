@@ -1,13 +1,123 @@
+using FastShare.Transfer.Storage.Internal;
+using FastShare.Transport.Identity;
+
 namespace FastShare.Transfer.Planning;
 
-/// <summary>A file being sent.</summary>
+/// <summary>
+/// A file being sent: the very file that was listed, opened without following a link. Reads may come from several threads.
+/// </summary>
 internal sealed class SourceFile : IDisposable
 {
-    public static SourceFile Open(SourceEntry entry) => throw new NotImplementedException();
+    private readonly SourceEntry _source;
+    private readonly LinuxHandle? _handle; // on Linux
+    private readonly PortableFile? _file; // elsewhere
 
-    public int Read(long offset, Span<byte> destination) => throw new NotImplementedException();
+    private SourceFile(SourceEntry source, LinuxHandle? handle, PortableFile? file)
+    {
+        _source = source;
+        _handle = handle;
+        _file = file;
+    }
 
-    public bool HasChanged() => throw new NotImplementedException();
+    /// <summary>Opens the file.</summary>
+    /// <exception cref="TransferException">
+    /// <see cref="TransferError.SourceChanged"/>: it is gone, or no longer the file that was listed (another one, size or time);
+    /// <see cref="TransferError.AccessDenied"/>; <see cref="TransferError.StorageFault"/>.
+    /// </exception>
+    public static SourceFile Open(SourceEntry entry)
+    {
+        if (entry.Entry.Kind != EntryKind.File) throw new ArgumentException("Only files are opened.", nameof(entry));
+        SourceFile file = LinuxCalls.IsSupported ? OpenLinux(entry) : OpenPortable(entry);
+        try
+        {
+            if (file.HasChanged()) throw Changed(entry, null);
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
 
-    public void Dispose() => throw new NotImplementedException();
+    /// <summary>
+    /// Reads at an offset until the span is full or the file ends; returns the bytes read. Fewer than the manifest's size promises mean
+    /// that the file was cut meanwhile.
+    /// </summary>
+    /// <exception cref="TransferException">The device failed.</exception>
+    public int Read(long offset, Span<byte> destination)
+    {
+        try
+        {
+            return _handle is null ? _file!.Read(offset, destination) : LinuxFile.Read(_handle, _source.FullPath, offset, destination);
+        }
+        catch (TransferException e)
+        {
+            // unreadable is all the receiver needs to know of the cause; this side's log has the inner one
+            throw Changed(_source, e);
+        }
+    }
+
+    /// <summary>
+    /// Whether the open file is not, or no longer, the one that was listed: to be asked again when all of it was read. A change within
+    /// the grain of the file system's clock (a few milliseconds at worst) that keeps the size is not seen.
+    /// </summary>
+    public bool HasChanged()
+    {
+        StorageStat stat;
+        if (_handle is null)
+        {
+            stat = _file!.Stat();
+        }
+        else
+        {
+            using LinuxHandle.Lease own = _handle.Use();
+            int result = LinuxPaths.StatAt(own.Descriptor, "", out stat);
+            if (result != 0) throw LinuxError.From(-result, "look at", _source.FullPath);
+        }
+
+        return stat.Kind != StorageKind.File
+            || stat.Size != _source.Entry.Size
+            || stat.ModifiedUnixNanoseconds != _source.Entry.ModifiedUnixNanoseconds
+            || stat.FileId != _source.FileId
+            || stat.Device != _source.Device;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _handle?.Dispose();
+        _file?.Dispose();
+    }
+
+    private static SourceFile OpenLinux(SourceEntry entry)
+    {
+        // Without blocking, should a pipe stand there now. A link swapped for a folder on the way leads to another file, which
+        // the inode tells.
+        int flags = LinuxCalls.ReadOnly | LinuxCalls.NoFollow | LinuxCalls.NonBlock | LinuxCalls.CloseOnExec;
+        int result = LinuxCalls.OpenAt(LinuxCalls.CurrentFolder, entry.FullPath, flags, 0);
+        if (result < 0)
+        {
+            int errno = System.Runtime.InteropServices.Marshal.GetLastPInvokeError();
+            TransferException cause = LinuxError.From(errno, "open", entry.FullPath);
+            throw errno is LinuxError.NoEntry or LinuxError.NotFolder or LinuxError.Loop ? Changed(entry, cause) : cause;
+        }
+
+        LinuxCalls.Advise(result, 0, 0, LinuxCalls.AdviceSequential); // a hint: whether it is taken makes no difference to the result
+        return new SourceFile(entry, new LinuxHandle(result), null);
+    }
+
+    private static SourceFile OpenPortable(SourceEntry entry)
+    {
+        if (PortableError.StatPath(entry.FullPath)?.Kind != StorageKind.File) throw Changed(entry, null);
+        return PortableError.Run("open", entry.FullPath, () => new SourceFile(
+            entry, null, new PortableFile(new FileStream(entry.FullPath, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0), entry.FullPath)));
+    }
+
+    private static TransferException Changed(SourceEntry entry, Exception? inner) => new(
+        TransferError.SourceChanged,
+        inner is null
+            ? $"“{PeerText.Escape(entry.FullPath)}” is no longer the file that was listed; send it again."
+            : $"“{PeerText.Escape(entry.FullPath)}” cannot be read any more; send it again. {inner.Message}",
+        inner) { Path = entry.Entry.Path };
 }

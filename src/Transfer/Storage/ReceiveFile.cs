@@ -1,42 +1,270 @@
+using System.Buffers;
+using System.IO.Hashing;
 using FastShare.Transfer.Planning;
+using FastShare.Transfer.Storage.Internal;
+using FastShare.Transport.Identity;
 
 namespace FastShare.Transfer.Storage;
 
-/// <summary>One file being received into staging. WriteChunk and HasChunk may be called from several threads.</summary>
+/// <summary>
+/// One file being received into staging. Chunks may be written and asked for from several threads; Publish, Discard and Dispose
+/// have one caller, after all writes ended.
+/// </summary>
 internal sealed class ReceiveFile : IDisposable
 {
+    private enum Stage
+    {
+        Receiving,
+        Publishing,
+        Closed,
+    }
+
+    private readonly ReceiveStore _store;
+    private readonly Lock _gate = new(); // taken before the store's gate, never after it
+    private volatile IStorageFile? _data; // set once under _gate, with the first chunk or when resuming; closed under _gate
+    private Stage _stage; // guarded by _gate
+    private volatile bool _dirty; // may have content that no sync covers; set between a write and its bit, cleared before a sync
+
+    internal ReceiveFile(ReceiveStore store, ManifestEntry entry, StagedFile staged)
+    {
+        _store = store;
+        Entry = entry;
+        Staged = staged;
+    }
+
     /// <summary>What it will become.</summary>
-    public ManifestEntry Entry => throw new NotImplementedException();
+    public ManifestEntry Entry { get; }
 
     /// <summary>Number of chunks; 0 for an empty file.</summary>
-    public long ChunkCount => throw new NotImplementedException();
+    public long ChunkCount => Staged.Map.Count;
 
-    /// <summary>Bytes of the chunks it has.</summary>
-    public long BytesPresent => throw new NotImplementedException();
+    /// <summary>Bytes of the chunks that are there and verified.</summary>
+    public long BytesPresent => Staged.Map.BytesPresent;
 
     /// <summary>Whether every chunk is there and verified.</summary>
-    public bool IsComplete => throw new NotImplementedException();
+    public bool IsComplete => Staged.Map.IsComplete;
 
-    /// <summary>Whether the chunk is there. After an unclean stop this reads the chunk back and verifies it the first time.</summary>
-    public bool HasChunk(long index) => throw new NotImplementedException();
-
-    /// <summary>Whether the chunk is there or claimed by the journal, without reading it back.</summary>
-    public bool IsClaimed(long index) => throw new NotImplementedException();
-
-    /// <summary>Writes a chunk whose digest the caller has verified. False: it was there already, nothing was written.</summary>
-    public bool WriteChunk(long index, ReadOnlySpan<byte> payload, UInt128 digest) => throw new NotImplementedException();
-
-    /// <summary>XXH128 over the chunks' digests, each 16 bytes big-endian, in order. Only when complete.</summary>
-    public UInt128 RootDigest() => throw new NotImplementedException();
+    internal StagedFile Staged { get; }
 
     /// <summary>
-    /// Puts the complete file under its final name, now or with the next batch; <see cref="ReceiveStoreOptions.Published"/> tells.
+    /// Whether the chunk is there. One that only the journal claims, after an unclean stop, is read back and verified now; if the disk
+    /// does not have it, it is missing.
     /// </summary>
-    public void Publish() => throw new NotImplementedException();
+    /// <exception cref="ArgumentOutOfRangeException">There is no such chunk.</exception>
+    public bool HasChunk(long index)
+    {
+        CheckIndex(index);
+        if (Staged.Map.BeginVerify(index, out bool present) is not { } digest) return present;
 
-    /// <summary>Throws the staged data away.</summary>
-    public void Discard() => throw new NotImplementedException();
+        int length = Staged.Map.LengthOf(index);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
+        bool good = false;
+        try
+        {
+            Span<byte> chunk = buffer.AsSpan(0, length);
+            good = _data is { } data && data.Read(index * Staged.Map.ChunkSize, chunk) == length && XxHash128.HashToUInt128(chunk) == digest;
+        }
+        catch (TransferException e) when (e.Error == TransferError.StorageFault)
+        {
+            // a sector that cannot be read is a chunk that is not there: it is asked for again
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+            if (good) Staged.Map.Complete(index, digest);
+            else Staged.Map.Abort(index);
+        }
 
-    /// <summary>Closes the file; what it has is kept for a resume.</summary>
-    public void Dispose() => throw new NotImplementedException();
+        return good;
+    }
+
+    /// <summary>
+    /// Whether the chunk is there or claimed by the journal, without reading anything: for planning what to ask for while claims are
+    /// verified with <see cref="HasChunk"/> meanwhile.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such chunk.</exception>
+    public bool IsClaimed(long index)
+    {
+        CheckIndex(index);
+        return Staged.Map.IsClaimed(index);
+    }
+
+    /// <summary>Writes a chunk whose digest the caller has verified. False: it was there already, or is being written; nothing was written.</summary>
+    /// <exception cref="TransferException">
+    /// <see cref="TransferError.ProtocolViolation"/>: no such chunk, or not its length; otherwise storage failed, and the store with it:
+    /// the transfer stops and can be resumed.
+    /// </exception>
+    public bool WriteChunk(long index, ReadOnlySpan<byte> payload, UInt128 digest)
+    {
+        if (index < 0 || index >= ChunkCount || payload.Length != Staged.Map.LengthOf(index))
+        {
+            throw new TransferException(
+                TransferError.ProtocolViolation,
+                $"The peer sent chunk {index} with {payload.Length} bytes for “{PeerText.Escape(Entry.Path)}”, which has {ChunkCount} chunks of "
+                + $"{Staged.Map.ChunkSize} bytes, {Entry.Size} in all.") { Path = Entry.Path };
+        }
+
+        _store.ThrowIfFaulted();
+        if (!Staged.Map.TryBeginWrite(index)) return false;
+        bool written = false;
+        try
+        {
+            IStorageFile data = _data ?? Create();
+            data.Write(index * Staged.Map.ChunkSize, payload);
+            _dirty = true;
+            written = true;
+        }
+        catch (TransferException e)
+        {
+            throw _store.SetFault(e, Entry.Path);
+        }
+        finally
+        {
+            if (written) Staged.Map.Complete(index, digest);
+            else Staged.Map.Abort(index);
+        }
+
+        _store.CountWritten(payload.Length);
+        return true;
+    }
+
+    /// <summary>XXH128 over the chunks' digests, each 16 bytes big-endian, in order.</summary>
+    /// <exception cref="InvalidOperationException">Not complete.</exception>
+    public UInt128 RootDigest() => Staged.Map.RootDigest();
+
+    /// <summary>
+    /// Puts the complete file under its final name with its mode and time: at once if it is large, with its batch if it is small.
+    /// <see cref="ReceiveStoreOptions.Published"/> tells when it stands or why it does not; acknowledge it only then. The file is
+    /// closed.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Not complete, or not the first call.</exception>
+    /// <exception cref="TransferException">The store failed before.</exception>
+    public void Publish()
+    {
+        if (!IsComplete) throw new InvalidOperationException("The file is not complete.");
+        _store.ThrowIfFaulted();
+        bool synced, syncing = false;
+        try
+        {
+            lock (_gate)
+            {
+                if (_stage != Stage.Receiving) throw new InvalidOperationException("The file is closed.");
+                _stage = Stage.Publishing;
+                synced = !_store.SyncsInBatches(Entry.Size);
+                IStorageFile data = _data ?? Create();
+                data.SetAttributes(Entry.Mode, Entry.ModifiedUnixNanoseconds);
+                syncing = synced;
+                if (synced) data.Sync();
+                _dirty = !synced; // with its batch, and until then a checkpoint has to know
+                data.Dispose();
+            }
+        }
+        catch (TransferException e)
+        {
+            TransferException fault = _store.SetFault(e, Entry.Path, syncFailed: syncing);
+            Close();
+            _store.Report(new PublishOutcome(Entry, fault));
+            return;
+        }
+
+        if (synced) _store.PublishNow(this);
+        else _store.PublishWithBatch(this);
+    }
+
+    /// <summary>Throws the staged data away, as after a root digest that does not match.</summary>
+    public void Discard()
+    {
+        Close();
+        _store.Forget(this, removeData: true);
+    }
+
+    /// <summary>Closes the file; what it has is kept for a resume. After <see cref="Publish"/> it does nothing.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_stage != Stage.Receiving) return;
+            try
+            {
+                // once closed, no checkpoint can sync it any more
+                if (_data is { } data && !_store.IsFaulted)
+                {
+                    if (_dirty) data.SyncData();
+                    _dirty = false;
+                    NoteFile(data);
+                }
+            }
+            catch (TransferException e)
+            {
+                _store.SetFault(e, Entry.Path, syncFailed: true);
+            }
+
+            _stage = Stage.Closed;
+            _data?.Dispose();
+        }
+
+        _store.Forget(this, removeData: false);
+    }
+
+    /// <summary>
+    /// For a checkpoint: what was written before this call is durable when it returns true. False: the file waits, closed, for its
+    /// batch; only a sync of the whole file system reaches it.
+    /// </summary>
+    internal bool Sync()
+    {
+        lock (_gate)
+        {
+            if (_stage != Stage.Receiving) return !_dirty;
+            if (_data is not { } data) return true;
+            if (_dirty)
+            {
+                _dirty = false;
+                data.SyncData();
+            }
+
+            NoteFile(data);
+            return true;
+        }
+    }
+
+    /// <summary>Gives it the data file of an earlier run. Before anybody else has the object.</summary>
+    internal void Attach(IStorageFile data)
+    {
+        lock (_gate) _data = data;
+    }
+
+    internal bool IsDirty => _dirty;
+
+    internal void ClearDirty() => _dirty = false;
+
+    private void NoteFile(IStorageFile data)
+    {
+        StorageStat stat = data.Stat();
+        Staged.FileId = stat.FileId;
+        Staged.Changed = stat.ChangedUnixNanoseconds;
+    }
+
+    private void Close()
+    {
+        lock (_gate)
+        {
+            _stage = Stage.Closed;
+            _data?.Dispose();
+        }
+    }
+
+    private void CheckIndex(long index)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, ChunkCount);
+    }
+
+    private IStorageFile Create()
+    {
+        lock (_gate)
+        {
+            if (_stage == Stage.Closed) throw new ObjectDisposedException(nameof(ReceiveFile));
+            return _data ??= _store.CreateData(Staged, Entry.Mode);
+        }
+    }
 }

@@ -1,35 +1,323 @@
 using FastShare.Transfer.Planning;
+using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Transfer.Storage;
 
-/// <summary>The receiving side's storage of one transfer.</summary>
-internal sealed class ReceiveStore : IAsyncDisposable
+/// <summary>
+/// The receiving side's storage of one transfer: a staging folder beside the destination's files, locked while this lives; a journal
+/// that lets a later run go on after a crash; final names that only ever show whole, durable files. Thread-safe; one store for
+/// a transfer in all processes.
+/// </summary>
+/// <remarks>
+/// A failed write or sync ends the store (<see cref="Fault"/>): the system may call pages clean that it lost, so nothing is tried
+/// again on them. The next run goes on from the last durable checkpoint. A file that cannot be published, because its name is taken or a
+/// link stands in its way, fails alone.
+/// </remarks>
+internal sealed partial class ReceiveStore : IAsyncDisposable
 {
-    /// <summary>Opens the destination, making it if needed, locks the transfer and reads what an earlier run left.</summary>
-    public static ReceiveStore Open(string folder, TransferId id, ReceiveStoreOptions options) => throw new NotImplementedException();
+    // Asking for free space costs a call; small files are covered by Expect and by the write's own error.
+    private const long SpaceCheckBytes = 16 << 20;
 
-    /// <summary>Adds to the bytes to come; checks quota and free space.</summary>
-    public void Expect(long bytes) => throw new NotImplementedException();
+    private readonly ReceiveStoreOptions _options;
+    private readonly IStorageSystem _storage;
+    private readonly IStorageFolder _destination;
+    private readonly Staging _staging;
+    private readonly FolderLedger _ledger;
+    private readonly DestinationTree _tree;
+    private readonly bool _rescue; // a sync failed in an earlier run: claimed chunks are copied to a fresh file
+    private readonly bool _wasClean; // the journal was the last thing the earlier run wrote
+
+    private readonly Lock _gate = new(); // innermost lock: nothing else is taken under it
+    private readonly Dictionary<UInt128, StagedFile> _staged = []; // guarded by _gate
+    private uint _nextSerial; // guarded by _gate
+    private long _expected; // guarded by _gate
+    private bool _disposed; // guarded by _gate
+    private bool _discarded; // guarded by _gate
+    private volatile TransferException? _fault; // the first one stays
+
+    private ReceiveStore(ReceiveStoreOptions options, TransferId id, IStorageFolder destination, Staging staging)
+    {
+        _options = options;
+        _storage = options.Storage;
+        _destination = destination;
+        _staging = staging;
+        _journal = new ResumeJournal(id);
+        _ledger = new FolderLedger(staging.Folder);
+        try
+        {
+            _tree = new DestinationTree(destination, _storage, _ledger);
+            _rescue = staging.Folder.Stat(Staging.SyncFailedName) is not null;
+            _journalFiles = new JournalFiles(staging.Folder, _journal);
+            JournalState? state = _journalFiles.Newest;
+            _wasClean = state?.IsClean ?? false;
+            _generation = state?.Generation ?? 0;
+            LoadStaged(state);
+            _journalFiles.Newest = null;
+
+            // the journal is durable, in a durable folder, before any data is; from here on a stop is unclean until said otherwise
+            WriteSlot(isClean: false);
+            staging.Folder.Sync();
+            destination.Sync();
+        }
+        catch
+        {
+            _ledger.Dispose();
+            _journalFiles?.Dispose();
+            throw;
+        }
+
+        _loop = RunCheckpointsAsync();
+    }
+
+    /// <summary>What ended the store; null while it works.</summary>
+    public TransferException? Fault => _fault;
+
+    /// <summary>Bytes of staged files that an earlier run left and this one could go on from.</summary>
+    public long BytesClaimed
+    {
+        get
+        {
+            lock (_gate) return _staged.Values.Sum(staged => Math.Min(staged.Map.ClaimCount * staged.Map.ChunkSize, staged.Map.Size));
+        }
+    }
+
+    internal bool IsFaulted => _fault is not null;
+
+    /// <summary>Opens the destination, making it if needed, locks the transfer and reads what an earlier run left.</summary>
+    /// <exception cref="TransferException">
+    /// <see cref="TransferError.StorageFull"/>: quota or space do not suffice, nothing was created; <see cref="TransferError.AlreadyReceiving"/>;
+    /// <see cref="TransferError.AccessDenied"/>; <see cref="TransferError.StorageFault"/>.
+    /// </exception>
+    public static ReceiveStore Open(string folder, TransferId id, ReceiveStoreOptions options)
+    {
+        CheckQuota(options.ExpectedBytes, options);
+        CheckSpace(options.ExpectedBytes - BytesStaged(folder, id, options), options.Storage.FreeBytes(folder));
+        IStorageFolder destination = options.Storage.OpenDestination(folder);
+        Staging? staging = null;
+        try
+        {
+            staging = Staging.TryOpen(destination, Staging.NameOf(id), create: true) ?? throw new TransferException(
+                TransferError.AlreadyReceiving,
+                $"This transfer is already being received into “{folder}”; wait for that one to end, or stop it and start again.");
+            return new ReceiveStore(options, id, destination, staging) { _expected = options.ExpectedBytes };
+        }
+        catch
+        {
+            staging?.Dispose();
+            destination.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Adds to the bytes to come, as the manifest tells them; checks quota and free space before anything is made for them.</summary>
+    /// <param name="bytes">What is really needed: without files that <see cref="TryGetExisting"/> found.</param>
+    /// <exception cref="TransferException"><see cref="TransferError.StorageFull"/>.</exception>
+    public void Expect(long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        long expected;
+        lock (_gate)
+        {
+            if (bytes > long.MaxValue - _expected) throw Full(long.MaxValue, "may be received", _options.Quota);
+            expected = _expected + bytes;
+        }
+
+        CheckQuota(expected, _options);
+        CheckSpace(bytes - BytesClaimed, _destination.FreeBytes());
+        lock (_gate) _expected += bytes;
+    }
 
     /// <summary>Whether an equal final file (size and time) is there already, so that nothing needs to be sent.</summary>
-    public bool TryGetExisting(ManifestEntry entry) => throw new NotImplementedException();
+    /// <exception cref="TransferException">The path cannot be looked at: a link or a file stands where a folder is needed, or access is denied.</exception>
+    public bool TryGetExisting(ManifestEntry entry) =>
+        entry.Kind == EntryKind.File && _tree.Stat(entry) is { } there && DestinationTree.IsEqual(there, entry);
 
     /// <summary>Opens the staging file of an entry; it knows which chunks it already has.</summary>
-    public ReceiveFile OpenFile(ManifestEntry entry, uint chunkSize) => throw new NotImplementedException();
+    /// <param name="entry">A validated file.</param>
+    /// <param name="chunkSize">Bytes of a chunk.</param>
+    /// <exception cref="TransferException">
+    /// <see cref="TransferError.DestinationExists"/>: another file has the name and is not to be replaced;
+    /// <see cref="TransferError.StorageFull"/>; other failures of storage.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The entry is open already.</exception>
+    public ReceiveFile OpenFile(ManifestEntry entry, uint chunkSize)
+    {
+        if (entry.Kind != EntryKind.File) throw new ArgumentException("Only files are received in chunks.", nameof(entry));
+        ArgumentOutOfRangeException.ThrowIfZero(chunkSize);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(chunkSize, 1u << 30);
+        ThrowIfFaulted();
+        if (ChunkMap.CountOf(entry.Size, chunkSize) > ChunkMap.MaxChunks)
+        {
+            throw new TransferException(
+                TransferError.ProtocolViolation, $"A file of {entry.Size} bytes in chunks of {chunkSize} has more than {ChunkMap.MaxChunks} chunks.")
+            {
+                Path = entry.Path,
+            };
+        }
 
-    public void CreateDirectory(ManifestEntry entry) => throw new NotImplementedException();
+        if (_tree.Stat(entry) is { } there && !(_options.Replace && there.Kind != StorageKind.Folder)) throw DestinationTree.Exists(entry.Path, null);
 
-    public void CreateSymlink(ManifestEntry entry) => throw new NotImplementedException();
+        UInt128 key = ResumeJournal.KeyOf(entry, chunkSize);
+        StagedFile staged;
+        ReceiveFile file;
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (!_staged.TryGetValue(key, out staged!))
+            {
+                staged = new StagedFile(key, entry.Id, _nextSerial++, new ChunkMap(entry.Size, chunkSize));
+                _staged.Add(key, staged);
+            }
 
-    /// <summary>Publishes the small files that wait for their batch. Call it when idle and about every 2 s.</summary>
-    public void PublishPending() => throw new NotImplementedException();
+            if (staged.Open is not null) throw new InvalidOperationException($"Entry {entry.Id} is open already.");
+            file = new ReceiveFile(this, entry, staged);
+            staged.Open = file;
+        }
 
-    /// <summary>Publishes what waits, sets modes and times of folders deepest first, syncs folders.</summary>
-    public void Finish() => throw new NotImplementedException();
+        try
+        {
+            long missing = entry.Size - Math.Min(staged.Map.ClaimCount * chunkSize, entry.Size);
+            if (missing >= SpaceCheckBytes) CheckSpace(missing, _destination.FreeBytes());
+            return staged.Map.ClaimCount == 0 ? file : Resume(file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
 
-    /// <summary>Removes the staging folder and everything FastShare put in it.</summary>
-    public void DiscardStaging() => throw new NotImplementedException();
+    /// <summary>Makes a folder, and those above it; one that is there is left as it is.</summary>
+    public void CreateDirectory(ManifestEntry entry)
+    {
+        ThrowIfFaulted();
+        _tree.CreateDirectory(entry);
+    }
 
-    /// <summary>Stops cleanly: state is kept for a resume unless nothing is staged.</summary>
-    public ValueTask DisposeAsync() => throw new NotImplementedException();
+    /// <summary>Makes a symbolic link, if the options allow links; false if they do not.</summary>
+    public bool CreateSymlink(ManifestEntry entry)
+    {
+        if (!_options.AllowSymlinks) return false;
+        ThrowIfFaulted();
+        _tree.CreateSymlink(entry);
+        return true;
+    }
+
+    /// <summary>
+    /// Publishes what waits, sets modes and times of the folders this transfer made, deepest first, and makes all names durable: after
+    /// it the transfer may be acknowledged as a whole.
+    /// </summary>
+    /// <returns>Folders whose mode or time could not be set.</returns>
+    /// <exception cref="TransferException">The store has failed.</exception>
+    public IReadOnlyList<TransferException> Finish()
+    {
+        PublishPending();
+        ThrowIfFaulted();
+        try
+        {
+            return _tree.Finish();
+        }
+        catch (TransferException e)
+        {
+            throw SetFault(e, null, syncFailed: true);
+        }
+    }
+
+    /// <summary>
+    /// Removes the staging folder and everything FastShare put in it: when all is acknowledged, or nothing will be resumed. The store
+    /// can only be disposed of afterwards.
+    /// </summary>
+    public void DiscardStaging()
+    {
+        lock (_checkpointGate)
+        {
+            lock (_gate)
+            {
+                if (_disposed || _discarded) return;
+                _discarded = true;
+            }
+
+            _staging.Remove();
+        }
+    }
+
+    /// <summary>
+    /// Stops cleanly: publishes what waits and writes a last checkpoint, so that the next run need not read anything back. Staging stays
+    /// if there is something to resume, otherwise it is removed.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        lock (_gate)
+        {
+            if (_disposed) return;
+            _disposed = true;
+        }
+
+        await StopCheckpointsAsync().ConfigureAwait(false);
+        bool discarded;
+        StagedFile[] staged;
+        lock (_gate)
+        {
+            discarded = _discarded;
+            staged = [.. _staged.Values];
+        }
+
+        try
+        {
+            if (!discarded)
+            {
+                if (!IsFaulted) PublishPending();
+                foreach (StagedFile file in staged) file.Open?.Dispose();
+                EndStaging();
+            }
+        }
+        catch (TransferException e)
+        {
+            // kept in Fault for who asks; the resume costs what was not recorded
+            SetFault(e, null);
+        }
+        finally
+        {
+            foreach (StagedFile file in staged) file.Open?.Dispose();
+            _journalFiles.Dispose();
+            _ledger.Dispose();
+            _staging.Dispose();
+            _destination.Dispose();
+        }
+    }
+
+    internal void ThrowIfFaulted()
+    {
+        if (_fault is { } fault) throw new TransferException(fault.Error, fault.Message, fault) { Path = fault.Path };
+    }
+
+    /// <summary>Ends the store, and returns the failure for throwing.</summary>
+    internal TransferException SetFault(TransferException e, string? path, bool syncFailed = false)
+    {
+        TransferException fault = path is null ? e : DestinationTree.ForEntry(e, path);
+        if (Interlocked.CompareExchange(ref _fault, fault, null) is not null || !syncFailed) return fault;
+        try
+        {
+            _staging.Folder.CreateFile(Staging.SyncFailedName, 0x180).Dispose();
+        }
+        catch (TransferException)
+        {
+            // a disk that takes no file any more: the next run still reads every chunk back before it believes in it
+        }
+
+        return fault;
+    }
+
+    private static void CheckQuota(long bytes, ReceiveStoreOptions options)
+    {
+        if (bytes > options.Quota) throw Full(bytes, "may be received", options.Quota);
+    }
+
+    private static void CheckSpace(long bytes, long free)
+    {
+        if (bytes > free) throw Full(bytes, "are free", free);
+    }
+
+    private static TransferException Full(long needed, string limit, long available) => new(
+        TransferError.StorageFull, $"The transfer needs {needed} bytes, but only {available} {limit}; nothing was written for it.");
 }

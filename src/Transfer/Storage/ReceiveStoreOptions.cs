@@ -1,4 +1,5 @@
 using FastShare.Transfer.Planning;
+using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Transfer.Storage;
 
@@ -10,6 +11,8 @@ internal readonly record struct PublishOutcome(ManifestEntry Entry, TransferExce
 /// <summary>Settings of a <see cref="ReceiveStore"/>.</summary>
 internal sealed class ReceiveStoreOptions
 {
+    private readonly long _checkpointBytes = 64 << 20;
+
     /// <summary>Whether an existing file of the same name is replaced, atomically. Default: no; that file fails.</summary>
     public bool Replace { get; init; }
 
@@ -27,11 +30,37 @@ internal sealed class ReceiveStoreOptions
 
     /// <summary>
     /// Told once for every file that <see cref="ReceiveFile.Publish"/> was called on, when it really stands under its final name with
-    /// durable content, or when it failed. Called on the thread inside Publish, PublishPending, Finish or the store's own
-    /// checkpoint loop, without locks held; may be called from several threads at once; must not throw.
+    /// durable content, or when it failed. Called on the thread inside Publish, PublishPending, Finish or DisposeAsync, or on the
+    /// store's own checkpoint loop, without locks held; may be called from several threads at once; must not throw.
     /// </summary>
     public Action<PublishOutcome>? Published { get; init; }
 
+    /// <summary>
+    /// Most bytes written since the last durable journal slot, what a crash can cost: a checkpoint starts at half of it, and a writer
+    /// that reaches it waits for one. Default: 64 MiB, which even a slow disk writes in a second; at least 1.
+    /// </summary>
+    public long CheckpointBytes
+    {
+        get => _checkpointBytes;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            _checkpointBytes = value;
+        }
+    }
+
+    /// <summary>Longest time between checkpoints while something changes. Default: 2 s.</summary>
+    public TimeSpan CheckpointInterval { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Files of at least this many bytes are synced and published by themselves, smaller ones in batches. Default: 1 MiB.</summary>
+    public long OwnSyncBytes { get; init; } = 1 << 20;
+
+    /// <summary>Most small files in a batch. Default: 256: a crash before the batch is published costs at most these.</summary>
+    public int BatchFiles { get; init; } = 256;
+
     /// <summary>The clock.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>The file system. Default: this machine's.</summary>
+    public IStorageSystem Storage { get; init; } = LinuxCalls.IsSupported ? new LinuxStorage() : new PortableStorage();
 }

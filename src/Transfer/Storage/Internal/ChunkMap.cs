@@ -1,0 +1,255 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.IO.Hashing;
+
+namespace FastShare.Transfer.Storage.Internal;
+
+/// <summary>
+/// Which chunks of a file are there, and their digests. A chunk is missing, busy (being written or read back), claimed (a journal says
+/// it is there; not verified yet) or present. Pure; thread-safe.
+/// </summary>
+internal sealed class ChunkMap
+{
+    /// <summary>Most chunks of one file: 16 TiB of 1 MiB chunks. Two bits a chunk are taken at once, 2 × 2 MiB.</summary>
+    public const long MaxChunks = 1 << 24;
+
+    // Digests live in pages made when their first chunk arrives, so an announced size takes no memory for them.
+    private const int PageSize = 1024;
+
+    private readonly Lock _gate = new();
+    private readonly ulong[] _present; // guarded by _gate
+    private readonly ulong[] _busy; // guarded by _gate
+    private ulong[]? _claimed; // guarded by _gate; only after a resume
+    private readonly UInt128[]?[] _digests; // guarded by _gate
+    private long _presentCount, _claimedCount, _version; // guarded by _gate
+
+    /// <summary>A map with nothing in it.</summary>
+    public ChunkMap(long size, uint chunkSize)
+    {
+        Size = size;
+        ChunkSize = chunkSize;
+        Count = CountOf(size, chunkSize);
+        _present = new ulong[(Count + 63) / 64];
+        _busy = new ulong[_present.Length];
+        _digests = new UInt128[]?[(Count + PageSize - 1) / PageSize];
+    }
+
+    /// <summary>Number of chunks of a file.</summary>
+    public static long CountOf(long size, uint chunkSize) => size / chunkSize + (size % chunkSize == 0 ? 0 : 1);
+
+    /// <summary>Bytes of the file.</summary>
+    public long Size { get; }
+
+    /// <summary>Bytes of each chunk but the last.</summary>
+    public uint ChunkSize { get; }
+
+    /// <summary>Number of chunks.</summary>
+    public long Count { get; }
+
+    /// <summary>Changes whenever a chunk becomes present or is dropped.</summary>
+    public long Version
+    {
+        get
+        {
+            lock (_gate) return _version;
+        }
+    }
+
+    /// <summary>Chunks present or claimed.</summary>
+    public long ClaimCount
+    {
+        get
+        {
+            lock (_gate) return _presentCount + _claimedCount;
+        }
+    }
+
+    /// <summary>Bytes of the chunks present.</summary>
+    public long BytesPresent
+    {
+        get
+        {
+            lock (_gate)
+            {
+                if (_presentCount == 0) return 0;
+                long last = Get(_present, Count - 1) ? LengthOf(Count - 1) - ChunkSize : 0;
+                return _presentCount * ChunkSize + last;
+            }
+        }
+    }
+
+    /// <summary>Whether every chunk is present.</summary>
+    public bool IsComplete
+    {
+        get
+        {
+            lock (_gate) return _presentCount == Count;
+        }
+    }
+
+    /// <summary>Bytes of one chunk.</summary>
+    public int LengthOf(long index) => (int)Math.Min(ChunkSize, Size - index * ChunkSize);
+
+    /// <summary>Whether the chunk is present or claimed.</summary>
+    public bool IsClaimed(long index)
+    {
+        lock (_gate) return Get(_present, index) || (_claimed is not null && Get(_claimed, index));
+    }
+
+    /// <summary>Takes a missing or claimed chunk for writing; false if it is present or busy.</summary>
+    public bool TryBeginWrite(long index)
+    {
+        lock (_gate)
+        {
+            if (Get(_present, index) || Get(_busy, index)) return false;
+            Unclaim(index);
+            Set(_busy, index);
+            return true;
+        }
+    }
+
+    /// <summary>
+    /// Takes a claimed chunk for reading back; waits while another thread has the chunk. Null: nothing to verify; then
+    /// <paramref name="present"/> says whether it is there.
+    /// </summary>
+    public UInt128? BeginVerify(long index, out bool present)
+    {
+        lock (_gate)
+        {
+            // short: a chunk is busy only while one thread writes or reads it
+            if (Get(_busy, index))
+            {
+                var wait = new SpinWait();
+                while (Get(_busy, index))
+                {
+                    _gate.Exit();
+                    wait.SpinOnce();
+                    _gate.Enter();
+                }
+            }
+
+            present = Get(_present, index);
+            if (present || _claimed is null || !Get(_claimed, index)) return null;
+            UInt128 digest = _digests[index / PageSize]![index % PageSize];
+            Unclaim(index);
+            Set(_busy, index);
+            return digest;
+        }
+    }
+
+    /// <summary>Ends a write or a verification well.</summary>
+    public void Complete(long index, UInt128 digest)
+    {
+        lock (_gate)
+        {
+            Clear(_busy, index);
+            Set(_present, index);
+            (_digests[index / PageSize] ??= NewPage(index))[index % PageSize] = digest;
+            _presentCount++;
+            _version++;
+        }
+    }
+
+    /// <summary>Ends a write or a verification badly: the chunk is missing.</summary>
+    public void Abort(long index)
+    {
+        lock (_gate)
+        {
+            Clear(_busy, index);
+            _version++;
+        }
+    }
+
+    /// <summary>Adds a claim of a journal. Only while nobody else uses the map.</summary>
+    public void Claim(long index, UInt128 digest)
+    {
+        lock (_gate)
+        {
+            _claimed ??= new ulong[_present.Length];
+            if (Get(_claimed, index)) return;
+            Set(_claimed, index);
+            _claimedCount++;
+            (_digests[index / PageSize] ??= NewPage(index))[index % PageSize] = digest;
+        }
+    }
+
+    /// <summary>Takes all claims as present, without reading back.</summary>
+    public void TrustClaims()
+    {
+        lock (_gate)
+        {
+            if (_claimed is null) return;
+            for (int i = 0; i < _present.Length; i++) _present[i] |= _claimed[i];
+            _presentCount += _claimedCount;
+            _claimedCount = 0;
+            _claimed = null;
+        }
+    }
+
+    /// <summary>XXH128 over the digests of all chunks in order, each 16 bytes big-endian. Only when complete.</summary>
+    public UInt128 RootDigest()
+    {
+        lock (_gate)
+        {
+            if (_presentCount != Count) throw new InvalidOperationException("The file is not complete.");
+            var hash = new XxHash128();
+            Span<byte> bytes = stackalloc byte[16];
+            for (long i = 0; i < Count; i++)
+            {
+                BinaryPrimitives.WriteUInt128BigEndian(bytes, _digests[i / PageSize]![i % PageSize]);
+                hash.Append(bytes);
+            }
+
+            return hash.GetCurrentHashAsUInt128();
+        }
+    }
+
+    /// <summary>
+    /// Writes what is present or claimed: the count (8 bytes), a bit for each chunk (lowest bit of the first byte: chunk 0), then the
+    /// digest of each chunk whose bit is set. Returns the version written.
+    /// </summary>
+    public long WriteClaims(IBufferWriter<byte> destination)
+    {
+        lock (_gate)
+        {
+            BinaryPrimitives.WriteInt64BigEndian(destination.GetSpan(8), _presentCount + _claimedCount);
+            destination.Advance(8);
+            int bitmapLength = (int)((Count + 7) / 8);
+            Span<byte> bitmap = destination.GetSpan(bitmapLength)[..bitmapLength];
+            for (int i = 0; i < bitmapLength; i++)
+            {
+                ulong word = _present[i / 8] | (_claimed?[i / 8] ?? 0);
+                bitmap[i] = (byte)(word >> (i % 8 * 8));
+            }
+
+            destination.Advance(bitmapLength);
+            for (int i = 0; i < _present.Length; i++)
+            {
+                ulong word = _present[i] | (_claimed?[i] ?? 0);
+                for (; word != 0; word &= word - 1)
+                {
+                    long index = i * 64L + System.Numerics.BitOperations.TrailingZeroCount(word);
+                    BinaryPrimitives.WriteUInt128BigEndian(destination.GetSpan(16), _digests[index / PageSize]![index % PageSize]);
+                    destination.Advance(16);
+                }
+            }
+
+            return _version;
+        }
+    }
+
+    private UInt128[] NewPage(long index) => new UInt128[Math.Min(PageSize, Count - index / PageSize * PageSize)];
+
+    private void Unclaim(long index)
+    {
+        if (_claimed is null || !Get(_claimed, index)) return;
+        Clear(_claimed, index);
+        _claimedCount--;
+    }
+
+    private static bool Get(ulong[] bits, long index) => (bits[index >> 6] >> (int)(index & 63) & 1) != 0;
+
+    private static void Set(ulong[] bits, long index) => bits[index >> 6] |= 1UL << (int)(index & 63);
+
+    private static void Clear(ulong[] bits, long index) => bits[index >> 6] &= ~(1UL << (int)(index & 63));
+}

@@ -1,0 +1,115 @@
+using FastShare.Transfer.Planning;
+
+namespace FastShare.Transfer.Storage.Internal;
+
+/// <summary>
+/// The staging folder <c>.fastshare-&lt;id&gt;</c> of a transfer: made 0700, locked, and emptied of nothing but what FastShare puts there.
+/// Not thread-safe.
+/// </summary>
+internal sealed class Staging : IDisposable
+{
+    /// <summary>Where the keys of the folders are kept that this transfer made; see <see cref="FolderLedger"/>.</summary>
+    public const string FoldersName = "folders";
+
+    /// <summary>Left behind after a failed sync: what is in the data files is copied, not continued.</summary>
+    public const string SyncFailedName = "sync-failed";
+
+    private const string LockName = "lock";
+
+    private readonly IStorageFolder _destination;
+    private readonly IDisposable _lock;
+
+    private Staging(IStorageFolder destination, string name, IStorageFolder folder, IDisposable @lock)
+    {
+        _destination = destination;
+        Name = name;
+        Folder = folder;
+        _lock = @lock;
+    }
+
+    /// <summary>Its name in the destination.</summary>
+    public string Name { get; }
+
+    /// <summary>The folder.</summary>
+    public IStorageFolder Folder { get; }
+
+    /// <summary>The name of a transfer's staging folder.</summary>
+    public static string NameOf(TransferId id) => SafePath.StagingPrefix + id;
+
+    /// <summary>Makes the folder if needed and locks it. Null: another receiver, maybe in this process, holds it.</summary>
+    public static Staging? TryOpen(IStorageFolder destination, string name, bool create)
+    {
+        // a holder that ends may remove the folder between our opening and locking it; then there is a new one to make
+        for (int i = 0; i < 100; i++)
+        {
+            if (create) destination.CreateFolder(name, 0x1C0);
+            IStorageFolder? folder = destination.OpenFolder(name);
+            if (folder is null)
+            {
+                if (!create) return null;
+                continue;
+            }
+
+            IDisposable? held = null;
+            try
+            {
+                StorageStat stat = folder.Stat();
+                if (!stat.IsOwn)
+                {
+                    throw new TransferException(
+                        TransferError.AccessDenied, $"The folder “{name}” in the destination belongs to another user; remove it and start again.");
+                }
+
+                held = folder.TryLock(LockName);
+                if (held is not null)
+                {
+                    if (stat.Mode is not (-1 or 0x1C0)) folder.SetAttributes(0x1C0, stat.ModifiedUnixNanoseconds);
+                    return new Staging(destination, name, folder, held);
+                }
+
+                if (destination.Stat(name) is { } now && now.FileId == stat.FileId)
+                {
+                    folder.Dispose();
+                    return null;
+                }
+            }
+            catch
+            {
+                held?.Dispose();
+                folder.Dispose();
+                throw;
+            }
+
+            folder.Dispose();
+        }
+
+        return null;
+    }
+
+    /// <summary>The data files in a staging folder.</summary>
+    public static IEnumerable<(string Name, uint EntryId, uint Serial)> DataFiles(IStorageFolder folder)
+    {
+        foreach (string name in folder.List())
+        {
+            if (StagedFile.TryParseName(name, out uint entryId, out uint serial)) yield return (name, entryId, serial);
+        }
+    }
+
+    /// <summary>Removes all that is FastShare's, and the folder unless somebody else put something there. The lock goes last.</summary>
+    public void Remove()
+    {
+        foreach ((string name, _, _) in DataFiles(Folder)) Folder.RemoveFile(name);
+        foreach (string name in JournalFiles.Names) Folder.RemoveFile(name);
+        Folder.RemoveFile(FoldersName);
+        Folder.RemoveFile(SyncFailedName);
+        Folder.RemoveFile(LockName);
+        _destination.RemoveFolder(Name);
+    }
+
+    /// <summary>Frees the lock.</summary>
+    public void Dispose()
+    {
+        _lock.Dispose();
+        Folder.Dispose();
+    }
+}

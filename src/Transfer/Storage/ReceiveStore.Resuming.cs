@@ -1,0 +1,133 @@
+using System.Buffers;
+using System.IO.Hashing;
+using FastShare.Transfer.Storage.Internal;
+
+namespace FastShare.Transfer.Storage;
+
+// What an earlier run left in staging.
+internal sealed partial class ReceiveStore
+{
+    /// <summary>Makes the data file of a staged file.</summary>
+    internal IStorageFile CreateData(StagedFile staged, int mode)
+    {
+        // with an unknown mode the umask decides, as for any new file; otherwise nobody else may read it before it is published
+        IStorageFile data = _staging.Folder.CreateFile(staged.Name, mode < 0 ? 0x1B6 : 0x180);
+        _namesChanged = true;
+        return data;
+    }
+
+    /// <summary>Drops a closed file: its data too, or only if it holds nothing to resume from.</summary>
+    internal void Forget(ReceiveFile file, bool removeData)
+    {
+        StagedFile staged = file.Staged;
+        lock (_gate)
+        {
+            if (staged.Open == file) staged.Open = null;
+            removeData |= staged.Map.ClaimCount == 0;
+            if (!removeData || !_staged.TryGetValue(staged.Key, out StagedFile? known) || known != staged) return;
+            _staged.Remove(staged.Key);
+            if (_discarded) return;
+        }
+
+        _staging.Folder.RemoveFile(staged.Name);
+    }
+
+    /// <summary>Bytes an earlier run of this transfer has on the disk.</summary>
+    private static long BytesStaged(string folder, TransferId id, ReceiveStoreOptions options)
+    {
+        if (options.ExpectedBytes == 0 || !Directory.Exists(folder)) return 0;
+        using IStorageFolder destination = options.Storage.OpenDestination(folder);
+        using IStorageFolder? staging = destination.OpenFolder(Staging.NameOf(id));
+        return staging is null ? 0 : Staging.DataFiles(staging).Sum(file => staging.Stat(file.Name)?.AllocatedBytes ?? 0);
+    }
+
+    /// <summary>Takes over what the journal claims; data files it does not know, written after its last slot, are removed.</summary>
+    private void LoadStaged(JournalState? state)
+    {
+        var claimed = new Dictionary<string, JournalRecord>(StringComparer.Ordinal);
+        foreach (JournalRecord record in state?.Records ?? [])
+        {
+            claimed[StagedFile.NameOf(record.EntryId, record.Serial)] = record;
+        }
+
+        foreach ((string name, _, uint serial) in Staging.DataFiles(_staging.Folder))
+        {
+            _nextSerial = Math.Max(_nextSerial, serial + 1);
+            if (!claimed.TryGetValue(name, out JournalRecord? record)
+                || _staging.Folder.Stat(name) is not { Kind: StorageKind.File, Links: 1, IsOwn: true } stat
+                || stat.Size > record.Size)
+            {
+                _staging.Folder.RemoveFile(name);
+                continue;
+            }
+
+            ChunkMap map = record.ToMap();
+            // untouched since an orderly stop synced it: the time of change is the system's, nobody can set it back
+            if (_wasClean && !_rescue && stat.FileId == record.FileId && stat.ChangedUnixNanoseconds == record.Changed) map.TrustClaims();
+            _staged[record.Key] = new StagedFile(record.Key, record.EntryId, record.Serial, map)
+            {
+                FileId = stat.FileId,
+                Changed = stat.ChangedUnixNanoseconds,
+            };
+        }
+    }
+
+    /// <summary>Opens the data file of chunks claimed by the journal; if it is not there, the file starts anew.</summary>
+    private ReceiveFile Resume(ReceiveFile file)
+    {
+        StagedFile staged = file.Staged;
+        IStorageFile? data = _staging.Folder.OpenFile(staged.Name);
+        if (data is not null && !_rescue)
+        {
+            file.Attach(data);
+            return file;
+        }
+
+        ReceiveFile fresh = Restart(file);
+        if (data is null) return fresh;
+        using (data) Rescue(data, staged.Map, fresh);
+        _staging.Folder.RemoveFile(staged.Name);
+        return fresh;
+    }
+
+    /// <summary>Puts a new, empty staged file in the place of one.</summary>
+    private ReceiveFile Restart(ReceiveFile file)
+    {
+        StagedFile old = file.Staged;
+        lock (_gate)
+        {
+            var staged = new StagedFile(old.Key, old.EntryId, _nextSerial++, new ChunkMap(old.Map.Size, old.Map.ChunkSize));
+            var fresh = new ReceiveFile(this, file.Entry, staged);
+            staged.Open = fresh;
+            _staged[old.Key] = staged;
+            return fresh;
+        }
+    }
+
+    /// <summary>
+    /// After a failed sync: the system may have marked pages clean that never reached the disk, and would not write them again. What can
+    /// be read back and verified goes into a fresh file.
+    /// </summary>
+    private static void Rescue(IStorageFile data, ChunkMap claims, ReceiveFile fresh)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(claims.ChunkSize, Math.Max(claims.Size, 1)));
+        try
+        {
+            for (long i = 0; i < claims.Count; i++)
+            {
+                if (claims.BeginVerify(i, out _) is not { } digest) continue;
+                Span<byte> chunk = buffer.AsSpan(0, claims.LengthOf(i));
+                if (data.Read(i * claims.ChunkSize, chunk) == chunk.Length && XxHash128.HashToUInt128(chunk) == digest)
+                {
+                    fresh.WriteChunk(i, chunk, digest);
+                }
+
+                claims.Abort(i);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+}
