@@ -58,6 +58,7 @@ internal sealed class NoiseHandshakeState : IDisposable
     };
 
     /// <summary>Writes this side's next message and returns its length, <see cref="Overhead"/> more than the payload's.</summary>
+    /// <exception cref="TransportException"><see cref="TransportError.HandshakeFailed"/>: the peer's key read before is of low order.</exception>
     public int WriteMessage(ReadOnlySpan<byte> payload, Span<byte> destination)
     {
         ThrowIfNotTurn(writing: true);
