@@ -182,6 +182,7 @@ internal sealed class MemoryDirection(int capacity, int maxReceive)
             if (_broken) throw new TransportException(TransportError.ConnectionReset, "the in-memory connection was aborted");
             if (IsFinished) throw new TransportException(TransportError.InvalidOperation, "the sending direction was closed");
             int count = Math.Min(data.Length, capacity - _count);
+            if (count == 0) return 0; // no change: signalling one would make senders spin
             if (_count + count > _ring.Length) Grow(_count + count);
             int tail = (_head + _count) % _ring.Length;
             int first = Math.Min(count, _ring.Length - tail);

@@ -53,40 +53,55 @@ internal sealed class NoiseChannel : IByteChannel
         _reads.Enter();
         try
         {
-            int count = ReadBuffered(destination.Span);
-            if (count > 0)
+            // No state machine for what completes at once.
+            while (true)
             {
+                int count = ReadBuffered(destination.Span);
+                if (count > 0)
+                {
+                    ExitRead();
+                    return new ValueTask<int>(count);
+                }
+
+                ValueTask<int> received = _inner.ReadAsync(_opener.GetReceiveMemory(), cancellationToken);
+                if (!received.IsCompletedSuccessfully) return AwaitReceivedAsync(received, destination, cancellationToken);
+                if (Receive(received.Result)) continue;
                 ExitRead();
-                return new ValueTask<int>(count);
+                return new ValueTask<int>(0);
             }
         }
-        catch (TransportException e)
+        catch (Exception e)
         {
             ExitRead();
             return ValueTask.FromException<int>(e);
         }
-
-        return ReceiveAsync(destination, cancellationToken);
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    private async ValueTask<int> AwaitReceivedAsync(ValueTask<int> received, Memory<byte> destination, CancellationToken cancellationToken)
     {
         try
         {
+            if (!Receive(await received.ConfigureAwait(false))) return 0;
             while (true)
             {
-                int received = await _inner.ReadAsync(_opener.GetReceiveMemory(), cancellationToken).ConfigureAwait(false);
-                _opener.Received(received);
-                if (received == 0) return _opener.IsMidRecord ? throw Fail(Truncated()) : 0;
                 int count = ReadBuffered(destination.Span);
                 if (count > 0) return count;
+                if (!Receive(await _inner.ReadAsync(_opener.GetReceiveMemory(), cancellationToken).ConfigureAwait(false))) return 0;
             }
         }
         finally
         {
             ExitRead();
         }
+    }
+
+    // False at the end.
+    private bool Receive(int count)
+    {
+        _opener.Received(count);
+        if (count > 0) return true;
+        return _opener.IsMidRecord ? throw Fail(Truncated()) : false;
     }
 
     private int ReadBuffered(Span<byte> destination)
@@ -143,25 +158,47 @@ internal sealed class NoiseChannel : IByteChannel
             return default;
         }
 
-        return SendAsync(cancellationToken);
-    }
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask SendAsync(CancellationToken cancellationToken)
-    {
+        ValueTask sent;
         try
         {
             ThrowIfWriteFailed();
             _writeFailed = true; // unless it succeeds: nobody knows how much of a failed or cancelled batch the peer got
             _inner.Write(_sealer.Finish());
-            await _inner.FlushAsync(cancellationToken).ConfigureAwait(false);
-            _sealer.Reset();
-            _writeFailed = false;
+            sent = _inner.FlushAsync(cancellationToken);
         }
-        finally
+        catch (Exception e)
         {
             ExitWrite();
+            return ValueTask.FromException(e);
         }
+
+        if (!sent.IsCompletedSuccessfully) return AwaitSentAsync(sent);
+        sent.GetAwaiter().GetResult();
+        EndSend();
+        return default;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask AwaitSentAsync(ValueTask sent)
+    {
+        try
+        {
+            await sent.ConfigureAwait(false);
+        }
+        catch
+        {
+            ExitWrite();
+            throw;
+        }
+
+        EndSend();
+    }
+
+    private void EndSend()
+    {
+        _sealer.Reset();
+        _writeFailed = false;
+        ExitWrite();
     }
 
     private void ThrowIfWriteFailed()

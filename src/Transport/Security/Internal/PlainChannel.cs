@@ -59,34 +59,58 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
             return new ValueTask<int>(count);
         }
 
-        return ReceiveAsync(destination, cancellationToken);
+        ValueTask<int> received;
+        bool direct = destination.Length >= DirectRead;
+        try
+        {
+            PrepareReadBlock(direct);
+            received = connection.ReceiveAsync(direct ? destination : _readBlock, cancellationToken);
+        }
+        catch (Exception e)
+        {
+            ExitRead();
+            return ValueTask.FromException<int>(e);
+        }
+
+        // No state machine for what completes at once.
+        if (!received.IsCompletedSuccessfully) return AwaitReceivedAsync(received, destination, direct);
+        int result = Deliver(received.Result, destination.Span, direct);
+        ExitRead();
+        return new ValueTask<int>(result);
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    private async ValueTask<int> AwaitReceivedAsync(ValueTask<int> received, Memory<byte> destination, bool direct)
     {
         try
         {
-            if (destination.Length >= DirectRead)
-            {
-                ReleaseReadBlock();
-                return await connection.ReceiveAsync(destination, cancellationToken).ConfigureAwait(false);
-            }
-
-            if (_readOwner is null)
-            {
-                _readOwner = _pool.Rent(BlockLength);
-                _readBlock = _readOwner.Memory;
-            }
-
-            _readStart = 0;
-            _readEnd = await connection.ReceiveAsync(_readBlock, cancellationToken).ConfigureAwait(false);
-            return Serve(destination.Span);
+            return Deliver(await received.ConfigureAwait(false), destination.Span, direct);
         }
         finally
         {
             ExitRead();
         }
+    }
+
+    private void PrepareReadBlock(bool direct)
+    {
+        if (direct)
+        {
+            ReleaseReadBlock();
+        }
+        else if (_readOwner is null)
+        {
+            _readOwner = _pool.Rent(BlockLength);
+            _readBlock = _readOwner.Memory;
+        }
+    }
+
+    private int Deliver(int received, Span<byte> destination, bool direct)
+    {
+        if (direct) return received;
+        _readStart = 0;
+        _readEnd = received;
+        return Serve(destination);
     }
 
     private int Serve(Span<byte> destination)
@@ -167,26 +191,49 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
             return default;
         }
 
-        return SendAsync(cancellationToken);
-    }
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask SendAsync(CancellationToken cancellationToken)
-    {
+        ValueTask sent;
         try
         {
             ThrowIfWriteFailed();
             // Until it succeeds: after a send that failed or was cancelled nobody knows how much the peer got.
             _writeFailed = true;
-            if (_segments.Count == 1) await connection.SendAsync(_segments[0], cancellationToken).ConfigureAwait(false);
-            else await connection.SendAsync(_segments, cancellationToken).ConfigureAwait(false);
-            _writeFailed = false;
+            sent = _segments.Count == 1 ? connection.SendAsync(_segments[0], cancellationToken) : connection.SendAsync(_segments, cancellationToken);
         }
-        finally
+        catch (Exception e)
         {
             ReleaseWriteBlock();
             ExitWrite();
+            return ValueTask.FromException(e);
         }
+
+        if (!sent.IsCompletedSuccessfully) return AwaitSentAsync(sent);
+        sent.GetAwaiter().GetResult();
+        EndSend();
+        return default;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask AwaitSentAsync(ValueTask sent)
+    {
+        try
+        {
+            await sent.ConfigureAwait(false);
+        }
+        catch
+        {
+            ReleaseWriteBlock();
+            ExitWrite();
+            throw;
+        }
+
+        EndSend();
+    }
+
+    private void EndSend()
+    {
+        _writeFailed = false;
+        ReleaseWriteBlock();
+        ExitWrite();
     }
 
     private void ThrowIfWriteFailed()
