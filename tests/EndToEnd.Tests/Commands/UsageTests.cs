@@ -21,6 +21,8 @@ public sealed class UsageTests : IDisposable
     [InlineData("send file --to peer --no-such-option")]
     [InlineData("send - --to peer")]
     [InlineData("receive --trust me")]
+    [InlineData("receive --no-such-option")]
+    [InlineData("ping --no-such-option")]
     [InlineData("receive --listen here")]
     [InlineData("receive --quota lots")]
     [InlineData("receive --identity key --ephemeral")]

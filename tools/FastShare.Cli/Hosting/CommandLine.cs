@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using FastShare.Cli.Commands;
 using FastShare.Cli.Output;
 using FastShare.Transfer;
@@ -27,7 +28,8 @@ internal static class CommandLine
     public static async Task<int> RunAsync(string[] args)
     {
         ParseResult parsed = CreateRoot().Parse(args);
-        if (parsed.Errors.Count > 0) return Reject(parsed);
+        string[] errors = [.. parsed.Errors.Select(error => error.Message), .. UnknownOptions(parsed)];
+        if (errors.Length > 0) return Reject(parsed, string.Join(" ", errors));
         return await parsed.InvokeAsync(new InvocationConfiguration
         {
             // interruptions and exceptions are this class's business
@@ -55,10 +57,19 @@ internal static class CommandLine
         return root;
     }
 
-    private static int Reject(ParseResult parsed)
+    // The parser takes an option that it does not know for an argument where arguments are free text, such as paths.
+    private static IEnumerable<string> UnknownOptions(ParseResult parsed)
+    {
+        string[] afterDashes = [.. parsed.Tokens.SkipWhile(token => token.Type != TokenType.DoubleDash).Select(token => token.Value)];
+        return parsed.CommandResult.Command.Arguments
+            .SelectMany(argument => parsed.GetResult(argument)?.Tokens ?? [])
+            .Where(token => token.Value.Length > 1 && token.Value[0] == '-' && !afterDashes.Contains(token.Value))
+            .Select(token => $"There is no option '{token.Value}'; for a file of that name, write ./{token.Value}");
+    }
+
+    private static int Reject(ParseResult parsed, string message)
     {
         OutputOptions options = ReadOutputOptions(parsed);
-        string message = string.Join(" ", parsed.Errors.Select(error => error.Message));
         if (options.Json) new JsonOutput(Console.Out, Console.Error, options.Quiet, TimeProvider.System).Emit(new ErrorEvent("usage", message));
         else Console.Error.WriteLine(EventText.Escape(message));
         Console.Error.WriteLine($"Try: {NameOf(parsed.CommandResult.Command)} --help");
