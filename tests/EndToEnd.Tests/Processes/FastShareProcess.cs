@@ -60,13 +60,29 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
     /// <param name="arguments">Its arguments.</param>
     public static FastShareProcess Start(TestFolder folder, params IEnumerable<string> arguments)
     {
-        var start = new ProcessStartInfo(Path, arguments)
-        {
-            WorkingDirectory = folder.Path, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
-        };
+        return Start(folder, new ProcessStartInfo(Path, arguments));
+    }
+
+    private static FastShareProcess Start(TestFolder folder, ProcessStartInfo start)
+    {
+        start.WorkingDirectory = folder.Path;
+        start.RedirectStandardInput = true;
+        start.RedirectStandardOutput = true;
+        start.RedirectStandardError = true;
         start.Environment["XDG_CONFIG_HOME"] = folder.Configuration;
         start.Environment["TMPDIR"] = folder.Temporary;
         return new FastShareProcess(Process.Start(start)!);
+    }
+
+    /// <summary>Starts the command on a terminal of its own, whose screen comes as standard output and whose keyboard is standard input.</summary>
+    public static FastShareProcess StartOnTerminal(TestFolder folder, params IEnumerable<string> arguments)
+    {
+        const string Script = "/usr/bin/script";
+        Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists(Script), "needs the script command of util-linux to have a terminal");
+        string line = string.Join(' ', arguments.Prepend(Path).Select(argument => $"'{argument}'"));
+        var start = new ProcessStartInfo(Script, ["-qec", "stty cols 160; exec " + line, "/dev/null"]);
+        start.Environment["TERM"] = "xterm-256color";
+        return Start(folder, start);
     }
 
     /// <summary>Runs the command to its end.</summary>
@@ -139,6 +155,13 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
     {
         _process.Kill();
         await WaitForExitAsync();
+    }
+
+    /// <summary>Types on the command's terminal.</summary>
+    public async Task TypeAsync(string keys)
+    {
+        await _process.StandardInput.WriteAsync(keys);
+        await _process.StandardInput.FlushAsync();
     }
 
     /// <summary>Ends the command's standard input.</summary>

@@ -82,10 +82,11 @@ internal static class DemoCommand
             "--name", "demo-receiver", .. settings.Node.Interfaces.SelectMany(name => (string[])["--interface", name]),
             .. settings.Node.Mdns ? Array.Empty<string>() : ["--no-mdns"], .. settings.Node.Insecure ? (string[])["--insecure"] : [],
         ];
-        await using DemoReceiver receiver = DemoReceiver.Start(received, identity.PeerId, receiverOptions);
         await using NodeSession session = await NodeSession.StartAsync(settings.Node, context, listenByDefault: true, identity: identity);
+        await using var sightings = new Sightings(session.Node);
+        await using DemoReceiver receiver = DemoReceiver.Start(received, identity.PeerId, receiverOptions);
         context.Output.Say($"Sender: process {Environment.ProcessId}, peer {identity.PeerId}");
-        PeerId peer = await FindAsync(receiver, session, settings.Node.Mdns, context);
+        PeerId peer = await FindAsync(receiver, sightings, session, settings.Node.Mdns, context);
 
         long start = context.TimeProvider.GetTimestamp();
         // all of them before there is a connection: this is what must cost one dial and no failed request
@@ -102,32 +103,27 @@ internal static class DemoCommand
     }
 
     // Waits until mDNS shows the receiver, or tells the node its address where mDNS does not.
-    private static async Task<PeerId> FindAsync(DemoReceiver receiver, NodeSession session, bool mdns, CommandContext context)
+    private static async Task<PeerId> FindAsync(DemoReceiver receiver, Sightings sightings, NodeSession session, bool mdns, CommandContext context)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.Stop);
-        // the watch is on before the receiver's announcement can come
-        await using IAsyncEnumerator<DiscoveryEvent> seen = session.Node.WatchPeersAsync(limit.Token).GetAsyncEnumerator(limit.Token);
         (PeerId peer, IReadOnlyList<Multiaddr> addresses) = await receiver.WaitUntilListeningAsync(context.Stop);
         context.Output.Say($"Receiver: process {receiver.ProcessId}, peer {peer}");
         string why = mdns ? "mDNS does not work here" : "mDNS is off";
         if (mdns && !session.MdnsFailed)
         {
+            using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.Stop);
             limit.CancelAfter(_discoveryLimit);
             try
             {
-                while (await seen.MoveNextAsync())
-                {
-                    if (seen.Current.Kind != DiscoveryEventKind.Found || seen.Current.Peer != peer) continue;
-                    string where = PeerText.Escape(seen.Current.Addresses.Count > 0 ? seen.Current.Addresses[0].ToString() : "an unknown address");
-                    context.Output.Say($"Found by {seen.Current.Source} {Duration.FormatMilliseconds(receiver.Age)} after its process started, at {where}");
-                    return peer;
-                }
+                DiscoveryEvent seen = await sightings.WaitForAsync(peer, limit.Token);
+                context.Output.Say(
+                    $"Found by {seen.Source} {Duration.FormatMilliseconds(receiver.Age)} after its process started, "
+                    + $"at {PeerText.Escape(seen.Addresses[0].ToString())}");
+                return peer;
             }
             catch (OperationCanceledException) when (!context.Stop.IsCancellationRequested)
             {
+                why = $"mDNS found nothing within {Duration.Format(_discoveryLimit)} (is multicast possible on this machine?)";
             }
-
-            why = $"mDNS found nothing within {Duration.Format(_discoveryLimit)} (is multicast possible on this machine?)";
         }
 
         context.Output.Say($"{why}: using the receiver's address {addresses[0]}");

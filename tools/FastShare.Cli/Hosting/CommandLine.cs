@@ -53,6 +53,7 @@ internal static class CommandLine
         root.Add(SendCommand.Create());
         root.Add(PeersCommand.Create());
         root.Add(PingCommand.Create());
+        root.Add(PerfCommand.Create());
         root.Add(IdCommand.Create());
         return root;
     }

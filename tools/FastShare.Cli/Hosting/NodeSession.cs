@@ -36,9 +36,11 @@ internal sealed class NodeSession : IAsyncDisposable
     /// <param name="context">What the command runs with.</param>
     /// <param name="listenByDefault">Whether a command that was not told to listen does so.</param>
     /// <param name="consent">Asked about offers; null: all are refused.</param>
+    /// <param name="prepare">What is to be done before it is told that the node listens.</param>
     /// <param name="identity">Used instead of the settings' key file; the session disposes it.</param>
     public static async Task<NodeSession> StartAsync(
-        NodeSettings settings, CommandContext context, bool listenByDefault, ConsentPolicy? consent = null, PeerIdentity? identity = null)
+        NodeSettings settings, CommandContext context, bool listenByDefault, ConsentPolicy? consent = null, PeerIdentity? identity = null,
+        Action<FastShareNode>? prepare = null)
     {
         if (settings.Insecure)
             context.Output.Warn("WARNING: --insecure: no encryption, no authentication. Anyone on the network can read and change what is sent.");
@@ -59,6 +61,7 @@ internal sealed class NodeSession : IAsyncDisposable
                     LoggerFactory = context.Logs,
                 },
                 context.Stop);
+            prepare?.Invoke(node);
             var reporter = new NodeReporter(node, context.Output);
             if (node.Swarm.ListenAddresses.Count > 0)
                 context.Output.Emit(new ListeningEvent(node.Id.ToString(), Texts(node.Swarm.GetReachableAddresses())));
