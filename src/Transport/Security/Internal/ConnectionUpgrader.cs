@@ -105,8 +105,17 @@ internal sealed class ConnectionUpgrader
     private async ValueTask<ISecurityProtocol> RespondSecurityAsync(IByteChannel channel, CancellationToken cancellationToken)
     {
         var listener = new MultistreamListener(id => _accepted.Any(protocol => protocol.ProtocolId == id));
-        string? agreed = await Multistream.RespondAsync(channel, listener, cancellationToken).ConfigureAwait(false);
-        if (agreed is not null) return Find(agreed);
+        TransportException? lost = null;
+        try
+        {
+            string? agreed = await Multistream.RespondAsync(channel, listener, cancellationToken).ConfigureAwait(false);
+            if (agreed is not null) return Find(agreed);
+        }
+        catch (TransportException e) when (listener.Refused.Count > 0 && e.Error is (TransportError.ConnectionReset or TransportError.ConnectionClosed))
+        {
+            lost = e; // a dialer that was refused may hang up hard; why is known here
+        }
+
         if (listener.Refused.Count == 0)
             throw new TransportException(TransportError.ConnectionClosed, "the peer closed the connection before it proposed a security protocol");
         bool plaintextRefused = listener.Refused.Contains(ProtocolIds.Plaintext);
@@ -119,7 +128,8 @@ internal sealed class ConnectionUpgrader
                 (_, SecurityMode.InsecurePlaintext) =>
                     $"the peer proposed only {proposed}: this side runs with --insecure and the other does not; start both with it or both without it",
                 _ => $"the peer proposed only {proposed}, none of which is supported here",
-            });
+            },
+            lost);
     }
 
     private ISecurityProtocol Find(string id) => Array.Find(_accepted, protocol => protocol.ProtocolId == id)
