@@ -11,6 +11,7 @@ internal sealed class TaskGroup : IAsyncDisposable
     private readonly CancellationTokenSource _stop;
     private readonly TaskCompletionSource<Exception> _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _stopped; // guarded by _gate
+    private Task? _end; // guarded by _gate
 
     public TaskGroup(CancellationToken cancellationToken) => _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
 
@@ -34,16 +35,19 @@ internal sealed class TaskGroup : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops every task and waits for all.</summary>
-    public async ValueTask DisposeAsync()
+    /// <summary>Stops every task and waits for all. Idempotent: a further call waits for the same end.</summary>
+    public ValueTask DisposeAsync()
     {
-        Task[] running;
         lock (_gate)
         {
             _stopped = true;
-            running = [.. _running];
+            _end ??= StopAsync([.. _running]);
+            return new ValueTask(_end);
         }
+    }
 
+    private async Task StopAsync(Task[] running)
+    {
         await _stop.CancelAsync().ConfigureAwait(false);
         await Task.WhenAll(running).ConfigureAwait(false);
         _stop.Dispose();

@@ -13,6 +13,8 @@ internal static class EventText
     {
         ConnectedEvent e => $"Connected to {Short(e.Peer)} ({Security(e.Security)}{(e.RttMs is { } rtt ? $", {Duration.FormatMilliseconds(TimeSpan.FromMilliseconds(rtt))} round trip" : "")})",
         OfferEvent e => $"{Short(e.Peer)} offers {Count(e.Files, "file")}, {ByteSize.Format(e.Bytes)}",
+        // the first choice is no change worth reading
+        ModeChangedEvent { From: "auto" } => null,
         ModeChangedEvent e => $"Now {e.To} instead of {e.From}: {PeerText.Escape(e.Why)}",
         RetryEvent e => $"Connection lost ({Escape(e.Why)}); attempt {e.Attempt} in {Duration.Format(TimeSpan.FromMilliseconds(e.DelayMs))}",
         ResumedEvent e => $"Going on where it stopped: {ByteSize.Format(e.BytesAlready)} are already there",
