@@ -31,6 +31,15 @@ internal sealed class IncomingFile(ManifestEntry entry, int chunkBits)
     /// <summary>Whether the finished file was handed to storage for publication, or waits for the manifest's end.</summary>
     public bool IsReceived { get; set; }
 
+    /// <summary>Lanes that write a chunk of it now: storage wants to be alone when a file is published or discarded.</summary>
+    public int Writers { get; set; }
+
+    /// <summary>Whether the file is settled: no chunk is taken any more, and storage is closed once nobody writes.</summary>
+    public bool IsOver { get; set; }
+
+    /// <summary>Whether what is staged is thrown away then.</summary>
+    public bool DropsStaged { get; set; }
+
     /// <summary>Shown when the file is published.</summary>
     public UInt128 Root { get; set; }
 

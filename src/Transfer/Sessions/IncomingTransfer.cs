@@ -23,6 +23,9 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     private readonly List<ulong> _settled = []; // guarded by _gate: one bit an entry
     private readonly Pulse _progress = new();
     private ReceiveStore? _store; // written once, before the first chunk
+    private long _quota = long.MaxValue; // written once, with _store
+    private long _unexpected; // the planner's: bytes asked for and not yet announced to storage
+    private uint _expectedThrough; // the planner's: entries up to here are announced, by an earlier connection perhaps
     private int _openFiles; // interlocked
     private long _received; // guarded by _gate: files that need nothing more from the sender
     private long _settledFiles; // guarded by _gate
@@ -53,13 +56,12 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     /// <exception cref="TransferException">No room, quota, access, or the transfer is being received by another process.</exception>
     public void Open(OfferAnswer answer, TimeProvider time)
     {
-        (_, long bytes) = Manifest.Totals;
-        if (bytes > answer.Quota) throw new TransferException(TransferError.StorageFull, $"the offer has at least {bytes} bytes, the quota is {answer.Quota}");
+        _quota = answer.Quota;
+        CheckQuota();
         _store = ReceiveStore.Open(answer.Folder!, Id, new ReceiveStoreOptions
         {
             Replace = answer.Replace,
             Quota = answer.Quota,
-            ExpectedBytes = bytes,
             Published = OnPublished,
             TimeProvider = time,
         });
@@ -71,7 +73,25 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     {
         (long files, long bytes) = Manifest.Add(page);
         Transfer.Meter.AddTotal(files, bytes);
-        _store?.Expect(bytes);
+        CheckQuota();
+    }
+
+    /// <summary>
+    /// Checks that there is room for what <see cref="Plan"/> has asked for up to <paramref name="planned"/>, before the sender is told. Files
+    /// that are there already need none, so this is not done with the manifest's totals.
+    /// </summary>
+    /// <exception cref="TransferException"><see cref="TransferError.StorageFull"/>.</exception>
+    public void Expect(uint planned)
+    {
+        if (_unexpected > 0) Store.Expect(_unexpected);
+        _unexpected = 0;
+        _expectedThrough = Math.Max(_expectedThrough, planned);
+    }
+
+    private void CheckQuota()
+    {
+        (_, long bytes) = Manifest.Totals;
+        if (bytes > _quota) throw new TransferException(TransferError.StorageFull, $"the offer has at least {bytes} bytes, and {_quota} are allowed");
     }
 
     /// <summary>Messages go there from now on; null: nowhere, the next plan will tell.</summary>
@@ -104,24 +124,20 @@ internal sealed class IncomingTransfer : IAsyncDisposable
                 return new PlannedFile(entry.Id, []);
             }
 
-            // Files of one chunk leave nothing half-done worth asking for.
+            // Opening says early if the name is taken; the file is opened again when its first chunk comes.
             var file = new IncomingFile(entry, Offer.ChunkBits);
-            if (file.Chunks < 2) return null;
             try
             {
-                lock (file.Gate)
-                {
-                    long present = EnsureOpen(file).BytesPresent;
-                    if (present == 0) return null;
-                    Transfer.Meter.AddPresent(present);
-                }
-
+                long claimed;
+                lock (file.Gate) claimed = Math.Min(entry.Size, Claimed(EnsureOpen(file)) * file.ChunkSize);
+                if (entry.Id >= _expectedThrough) _unexpected += entry.Size;
+                if (claimed == 0) return null;
+                Transfer.Meter.AddPresent(claimed);
                 _begun[entry.Id] = file;
                 return PlanBegun(file);
             }
             finally
             {
-                // Opened again when its first chunk comes.
                 Close(file);
             }
         }
@@ -147,17 +163,17 @@ internal sealed class IncomingTransfer : IAsyncDisposable
             // Nothing is missing but the file's end: it comes after a chunk, so one is asked for again.
             if (ranges.Count == 0) ranges.Add(new ChunkRange(file.Chunks - 1, 1));
             file.AllowsDuplicates = true;
-            file.Outstanding = file.Chunks - Claimed(file);
+            file.Outstanding = file.Chunks - Claimed(file.Content!);
             return new PlannedFile(file.Entry.Id, ranges);
         }
     }
 
-    private static long Claimed(IncomingFile file)
+    private static long Claimed(ReceiveFile content)
     {
         long claimed = 0;
-        for (long index = 0; index < file.Chunks; index++)
+        for (long index = 0; index < content.ChunkCount; index++)
         {
-            if (file.Content!.IsClaimed(index)) claimed++;
+            if (content.IsClaimed(index)) claimed++;
         }
 
         return claimed;
@@ -210,33 +226,53 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     }
 
     /// <summary>Stores a verified chunk; blocks. False: it was there already and nothing was written, which was not to be expected.</summary>
+    /// <param name="file">Its file, from <see cref="Locate"/>.</param>
+    /// <param name="header">Its header.</param>
+    /// <param name="payload">The chunk.</param>
+    /// <param name="received">The file, if this chunk made it complete: to be handed to <see cref="Publish"/>.</param>
     /// <exception cref="TransferException">Storage failed as a whole.</exception>
     public bool TakeChunk(IncomingFile file, in ChunkHeader header, ReadOnlySpan<byte> payload, out IncomingFile? received)
     {
         received = null;
+        bool expected = true;
         try
         {
             ReceiveFile content;
             lock (file.Gate)
             {
                 if (file.IsReceived) return file.AllowsDuplicates;
+                if (file.IsOver) return true;
                 content = EnsureOpen(file);
+                file.Writers++;
             }
 
-            bool isNew = content.WriteChunk(header.Offset / file.ChunkSize, payload, header.Digest);
+            bool isNew = false;
+            try
+            {
+                isNew = content.WriteChunk(header.Offset / file.ChunkSize, payload, header.Digest);
+            }
+            finally
+            {
+                lock (file.Gate)
+                {
+                    file.Writers--;
+                    if (isNew) file.Outstanding--;
+                    if (file.IsOver) Close(file);
+                }
+            }
+
+            if (isNew)
+            {
+                Transfer.Meter.AddMoved(payload.Length);
+            }
+            else
+            {
+                Transfer.Meter.AddResent(payload.Length);
+                expected = file.AllowsDuplicates;
+            }
+
             lock (file.Gate)
             {
-                if (isNew)
-                {
-                    file.Outstanding--;
-                    Transfer.Meter.AddMoved(payload.Length);
-                }
-                else
-                {
-                    Transfer.Meter.AddResent(payload.Length);
-                    if (!file.AllowsDuplicates) return false;
-                }
-
                 if (header.Flags == ChunkFlags.WholeFile) file.Root = Digester.RootOf(header.Digest);
                 if (Verify(file)) received = file;
             }
@@ -246,7 +282,7 @@ internal sealed class IncomingTransfer : IAsyncDisposable
             Reject(file.Entry, e);
         }
 
-        return true;
+        return expected;
     }
 
     /// <summary>The sender has sent a file's last chunk. The result is to be handed to <see cref="Publish"/> if not null. Blocks.</summary>
@@ -300,6 +336,7 @@ internal sealed class IncomingTransfer : IAsyncDisposable
         try
         {
             file.Content!.Publish();
+            Close(file);
             lock (_gate) _received++;
             _progress.Signal();
         }
@@ -335,7 +372,11 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     {
         await Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
         (long files, _) = Manifest.Totals;
-        for (Task progress = _progress.Next; !HasEverything; progress = _progress.Next) await progress.WaitAsync(cancellationToken).ConfigureAwait(false);
+        for (Task progress = _progress.Next; !HasEverything; progress = _progress.Next)
+        {
+            if (Store.Fault is { } fault) throw fault;
+            await progress.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
 
         for (uint id = 0; id < Manifest.Count; id++)
         {
@@ -352,7 +393,7 @@ internal sealed class IncomingTransfer : IAsyncDisposable
             }
         }
 
-        Store.Finish();
+        foreach (TransferException failure in Store.Finish()) Transfer.TellFailure(failure);
         lock (_gate)
         {
             if (_settledFiles < files) throw new TransferException(TransferError.StorageFault, $"{files - _settledFiles} files were not published");
@@ -390,12 +431,14 @@ internal sealed class IncomingTransfer : IAsyncDisposable
         return file.Content;
     }
 
+    /// <summary>Closes storage, or throws away what is staged if that is wanted; once nobody writes any more.</summary>
     private void Close(IncomingFile file)
     {
         lock (file.Gate)
         {
-            if (file.Content is null) return;
-            file.Content.Dispose();
+            if (file.Content is null || file.Writers > 0) return;
+            if (file.DropsStaged) file.Content.Discard();
+            else file.Content.Dispose();
             file.Content = null;
             Interlocked.Decrement(ref _openFiles);
         }
@@ -407,7 +450,7 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     /// </summary>
     private bool Verify(IncomingFile file)
     {
-        if (file.IsReceived || file.Outstanding > 0 || (file.Chunks != 1 && file.End is null)) return false;
+        if (file.IsReceived || file.IsOver || file.Writers > 0 || file.Outstanding > 0 || (file.Chunks != 1 && file.End is null)) return false;
         for (long index = 0; index < file.Chunks && !file.Content!.IsComplete; index++)
         {
             if (file.Content.HasChunk(index)) continue;
@@ -422,7 +465,7 @@ internal sealed class IncomingTransfer : IAsyncDisposable
             file.Root = file.Content!.RootDigest();
             if (file.Root != file.End!.Value.Root)
             {
-                file.Content.Discard();
+                file.DropsStaged = true;
                 throw new TransferException(TransferError.VerificationFailed, $"{PeerText.Escape(file.Entry.Path)}: its chunks are not those the sender has; send it again") { Path = file.Entry.Path };
             }
         }
@@ -434,7 +477,9 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     private void OnPublished(PublishOutcome outcome)
     {
         _begun.TryGetValue(outcome.Entry.Id, out IncomingFile? file);
-        if (outcome.Error is not null) SettleFailed(outcome.Entry, outcome.Error, discard: false, alreadyReceived: true);
+        // Storage itself failed: that ends the transfer, and a later run goes on with the file.
+        if (outcome.Error is { } error && !ConcernsOneFile(error)) _progress.Signal();
+        else if (outcome.Error is not null) SettleFailed(outcome.Entry, outcome.Error, discard: false, alreadyReceived: true);
         else SettleDone(outcome.Entry, file);
     }
 
@@ -474,11 +519,7 @@ internal sealed class IncomingTransfer : IAsyncDisposable
         Transfer.TellFailure(named);
         if (_begun.TryGetValue(entry.Id, out IncomingFile? file))
         {
-            if (discard)
-            {
-                lock (file.Gate) file.Content?.Discard();
-            }
-
+            lock (file.Gate) file.DropsStaged |= discard && !file.IsReceived;
             End(file);
         }
 
@@ -488,7 +529,11 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     private void End(IncomingFile file)
     {
         _begun.TryRemove(file.Entry.Id, out _);
-        Close(file);
+        lock (file.Gate)
+        {
+            file.IsOver = true;
+            Close(file);
+        }
     }
 
     private void PostRejected(uint id, TransferException failure) =>

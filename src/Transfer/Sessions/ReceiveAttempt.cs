@@ -250,6 +250,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
                 bytes += PlanMessage.LengthOf(planned);
             }
 
+            _transfer.Expect(next);
             // Room first: what was planned must not be sent before it may arrive.
             await _control.Writer.WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
             _planned = next;
