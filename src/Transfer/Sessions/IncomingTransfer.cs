@@ -11,7 +11,7 @@ namespace FastShare.Transfer.Sessions;
 /// What the receiver of one transfer keeps from connection to connection: manifest, consent, storage, and how far each file is.
 /// One <see cref="ReceiveAttempt"/> at a time works on it. Thread-safe.
 /// </summary>
-internal sealed class IncomingTransfer : IAsyncDisposable
+internal sealed partial class IncomingTransfer : IAsyncDisposable
 {
     /// <summary>Files that may be open at once: many times what an honest sender's lanes can have on their way.</summary>
     private const int MaxOpenFiles = 512;
@@ -20,12 +20,10 @@ internal sealed class IncomingTransfer : IAsyncDisposable
     private readonly ConcurrentQueue<IncomingFile> _awaitingManifest = new();
     private readonly Lock _gate = new();
     private readonly Dictionary<uint, TransferException> _failed = []; // guarded by _gate
-    private readonly List<ulong> _settled = []; // guarded by _gate: one bit an entry
+    private readonly EntrySet _settled = new(); // guarded by _gate
     private readonly Pulse _progress = new();
     private ReceiveStore? _store; // written once, before the first chunk
     private long _quota = long.MaxValue; // written once, with _store
-    private long _unexpected; // the planner's: bytes asked for and not yet announced to storage
-    private uint _expectedThrough; // the planner's: entries up to here are announced, by an earlier connection perhaps
     private int _openFiles; // interlocked
     private long _received; // guarded by _gate: files that need nothing more from the sender
     private long _settledFiles; // guarded by _gate
@@ -76,18 +74,6 @@ internal sealed class IncomingTransfer : IAsyncDisposable
         CheckQuota();
     }
 
-    /// <summary>
-    /// Checks that there is room for what <see cref="Plan"/> has asked for up to <paramref name="planned"/>, before the sender is told. Files
-    /// that are there already need none, so this is not done with the manifest's totals.
-    /// </summary>
-    /// <exception cref="TransferException"><see cref="TransferError.StorageFull"/>.</exception>
-    public void Expect(uint planned)
-    {
-        if (_unexpected > 0) Store.Expect(_unexpected);
-        _unexpected = 0;
-        _expectedThrough = Math.Max(_expectedThrough, planned);
-    }
-
     private void CheckQuota()
     {
         (_, long bytes) = Manifest.Totals;
@@ -96,104 +82,6 @@ internal sealed class IncomingTransfer : IAsyncDisposable
 
     /// <summary>Messages go there from now on; null: nowhere, the next plan will tell.</summary>
     public void Connect(ControlWriter? control) => _control = control;
-
-    /// <summary>
-    /// What is wanted of a file; null: all of it. Called once a connection for every file in order, before any of its chunks can come.
-    /// Blocks: reads storage.
-    /// </summary>
-    public PlannedFile? Plan(ManifestEntry entry)
-    {
-        if (_begun.TryGetValue(entry.Id, out IncomingFile? begun)) return PlanBegun(begun);
-        lock (_gate)
-        {
-            if (_failed.TryGetValue(entry.Id, out TransferException? failure))
-            {
-                PostRejected(entry.Id, failure);
-                return new PlannedFile(entry.Id, []);
-            }
-
-            if (IsSettled(entry.Id)) return new PlannedFile(entry.Id, []);
-        }
-
-        try
-        {
-            if (Store.TryGetExisting(entry))
-            {
-                Transfer.Meter.AddPresent(entry.Size);
-                SettleDone(entry, null);
-                return new PlannedFile(entry.Id, []);
-            }
-
-            // Opening says early if the name is taken; the file is opened again when its first chunk comes.
-            var file = new IncomingFile(entry, Offer.ChunkBits);
-            try
-            {
-                long claimed;
-                lock (file.Gate) claimed = Math.Min(entry.Size, Claimed(EnsureOpen(file)) * file.ChunkSize);
-                if (entry.Id >= _expectedThrough) _unexpected += entry.Size;
-                if (claimed == 0) return null;
-                Transfer.Meter.AddPresent(claimed);
-                _begun[entry.Id] = file;
-                return PlanBegun(file);
-            }
-            finally
-            {
-                Close(file);
-            }
-        }
-        catch (TransferException e) when (ConcernsOneFile(e))
-        {
-            Reject(entry, e);
-            return new PlannedFile(entry.Id, []);
-        }
-    }
-
-    private PlannedFile? PlanBegun(IncomingFile file)
-    {
-        lock (file.Gate)
-        {
-            if (file.IsReceived) return new PlannedFile(file.Entry.Id, [], IsPending: true);
-            // An end told on an earlier connection is told again.
-            file.End = null;
-            file.Outstanding = file.Chunks;
-            if (file.Chunks == 0) return null;
-            EnsureOpen(file);
-            List<ChunkRange> ranges = Missing(file);
-            if (ranges is [{ First: 0 } all] && all.Count == file.Chunks) return null;
-            // Nothing is missing but the file's end: it comes after a chunk, so one is asked for again.
-            if (ranges.Count == 0) ranges.Add(new ChunkRange(file.Chunks - 1, 1));
-            file.AllowsDuplicates = true;
-            file.Outstanding = file.Chunks - Claimed(file.Content!);
-            return new PlannedFile(file.Entry.Id, ranges);
-        }
-    }
-
-    private static long Claimed(ReceiveFile content)
-    {
-        long claimed = 0;
-        for (long index = 0; index < content.ChunkCount; index++)
-        {
-            if (content.IsClaimed(index)) claimed++;
-        }
-
-        return claimed;
-    }
-
-    private static List<ChunkRange> Missing(IncomingFile file)
-    {
-        var ranges = new List<ChunkRange>();
-        for (long index = 0; index < file.Chunks; index++)
-        {
-            if (file.Content!.IsClaimed(index)) continue;
-            long first = index;
-            while (index < file.Chunks && !file.Content.IsClaimed(index)) index++;
-            // The last range a plan has room for takes the rest, there or not.
-            if (ranges.Count == TransferProtocol.MaxRangesPerFile - 1) index = file.Chunks;
-            ranges.Add(new ChunkRange(first, index - first));
-        }
-
-        return ranges;
-    }
 
     /// <summary>The file a chunk belongs to; null with a reason: it belongs to none. Null without: to one that failed, pass it over.</summary>
     public IncomingFile? Locate(in ChunkHeader header, uint planned, out string? violation)
@@ -209,7 +97,7 @@ internal sealed class IncomingTransfer : IAsyncDisposable
         lock (_gate)
         {
             if (_failed.ContainsKey(header.FileId)) return null;
-            if (entry.Kind != EntryKind.File || IsSettled(header.FileId)) violation = $"chunk of entry {header.FileId}, of which none is missing";
+            if (entry.Kind != EntryKind.File || _settled.Contains(header.FileId)) violation = $"chunk of entry {header.FileId}, of which none is missing";
         }
 
         if (violation is not null) return null;
@@ -292,7 +180,7 @@ internal sealed class IncomingTransfer : IAsyncDisposable
         if (entry is not { Kind: EntryKind.File }) throw new TransferException(TransferError.ProtocolViolation, $"the sender ended file {end.Id}, which was not asked for");
         lock (_gate)
         {
-            if (IsSettled(end.Id)) return null;
+            if (_settled.Contains(end.Id)) return null;
         }
 
         IncomingFile file = Begin(entry);
@@ -540,15 +428,9 @@ internal sealed class IncomingTransfer : IAsyncDisposable
         _control?.Post(MessageType.FileRejected, new FileFailure(id, failure.Error.ToWire(), failure.Message), static (m, w) => m.Write(w));
 
     /// <summary>Under the gate.</summary>
-    private bool IsSettled(uint id) => id >> 6 < _settled.Count && (_settled[(int)(id >> 6)] & 1UL << (int)(id & 63)) != 0;
-
-    /// <summary>Under the gate.</summary>
     private bool TrySettle(ManifestEntry entry)
     {
-        if (IsSettled(entry.Id)) return false;
-        int word = (int)(entry.Id >> 6);
-        while (_settled.Count <= word) _settled.Add(0);
-        _settled[word] |= 1UL << (int)(entry.Id & 63);
+        if (!_settled.Add(entry.Id)) return false;
         if (entry.Kind == EntryKind.File) _settledFiles++;
         return true;
     }

@@ -82,7 +82,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
         _ = _tasks.Run(stopping => _control.Liveness.RunAsync(CheckMovement, stopping));
         _ = _tasks.Run(AcceptAsync);
         await Task.WhenAny(_complete.Task, _tasks.Failed, Task.Delay(Timeout.Infinite, cancellationToken)).ConfigureAwait(false);
-        await _tasks.DisposeAsync().ConfigureAwait(false);
+        await _tasks.StopAsync().ConfigureAwait(false);
         _transfer.Connect(null);
         if (_complete.Task.IsCompleted)
         {

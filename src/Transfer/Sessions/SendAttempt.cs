@@ -89,13 +89,13 @@ internal sealed class SendAttempt : IAsyncDisposable
             // Lanes end in order, then the streams.
             _plan.Complete();
             _chunks.Writer.TryComplete();
-            await _tasks.DisposeAsync().ConfigureAwait(false);
+            await _tasks.StopAsync().ConfigureAwait(false);
             await _control.FinishAsync(awaitEnd: false).ConfigureAwait(false);
             return;
         }
 
         Exception failure = _tasks.Failed.IsCompleted ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
-        await _tasks.DisposeAsync().ConfigureAwait(false);
+        await _tasks.StopAsync().ConfigureAwait(false);
         await SayGoodbyeAsync(failure).ConfigureAwait(false);
         System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
     }

@@ -12,7 +12,7 @@ internal sealed class SendState
     private readonly ConcurrentDictionary<uint, OutgoingFile> _begun = new();
     private readonly Lock _gate = new();
     private readonly HashSet<uint> _failed = []; // guarded by _gate
-    private readonly List<ulong> _settled = []; // guarded by _gate: one bit an entry
+    private readonly EntrySet _settled = new(); // guarded by _gate
 
     public SendState(Transfer transfer, IReadOnlyList<string> paths, SendOptions options, string senderName)
     {
@@ -53,11 +53,6 @@ internal sealed class SendState
         lock (_gate) return _failed.Contains(id);
     }
 
-    public bool IsSettled(uint id)
-    {
-        lock (_gate) return id >> 6 < _settled.Count && (_settled[(int)(id >> 6)] & 1UL << (int)(id & 63)) != 0;
-    }
-
     /// <summary>The receiver has the file. Counts it once; true the first time.</summary>
     public bool SettleDelivered(ManifestEntry entry)
     {
@@ -79,14 +74,6 @@ internal sealed class SendState
 
     private bool TrySettle(uint id)
     {
-        lock (_gate)
-        {
-            int word = (int)(id >> 6);
-            while (_settled.Count <= word) _settled.Add(0);
-            ulong bit = 1UL << (int)(id & 63);
-            if ((_settled[word] & bit) != 0) return false;
-            _settled[word] |= bit;
-            return true;
-        }
+        lock (_gate) return _settled.Add(id);
     }
 }

@@ -11,7 +11,7 @@ internal sealed class TaskGroup : IAsyncDisposable
     private readonly CancellationTokenSource _stop;
     private readonly TaskCompletionSource<Exception> _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _stopped; // guarded by _gate
-    private Task? _end; // guarded by _gate
+    private bool _disposed; // guarded by _gate
 
     public TaskGroup(CancellationToken cancellationToken) => _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
 
@@ -35,21 +35,31 @@ internal sealed class TaskGroup : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops every task and waits for all. Idempotent: a further call waits for the same end.</summary>
-    public ValueTask DisposeAsync()
+    /// <summary>Stops every task and waits for all. May be called again.</summary>
+    public async ValueTask StopAsync()
     {
+        Task[] running;
         lock (_gate)
         {
+            if (_disposed) return;
             _stopped = true;
-            _end ??= StopAsync([.. _running]);
-            return new ValueTask(_end);
+            running = [.. _running];
         }
-    }
 
-    private async Task StopAsync(Task[] running)
-    {
         await _stop.CancelAsync().ConfigureAwait(false);
         await Task.WhenAll(running).ConfigureAwait(false);
+    }
+
+    /// <summary>Stops every task and waits for all. By the owner, once nobody starts tasks or stops them any more.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync().ConfigureAwait(false);
+        lock (_gate)
+        {
+            if (_disposed) return;
+            _disposed = true;
+        }
+
         _stop.Dispose();
     }
 

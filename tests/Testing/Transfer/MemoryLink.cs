@@ -1,0 +1,44 @@
+using FastShare.Transport;
+
+namespace FastShare.Testing.Transfer;
+
+/// <summary>What streams between two nodes share: they break together. Thread-safe.</summary>
+internal sealed class MemoryLink
+{
+    private readonly CancellationTokenSource _broken = new();
+    private long _carried; // interlocked
+    private TaskCompletionSource? _stall; // volatile
+
+    /// <summary>The link breaks in the middle of the byte after these; default: never.</summary>
+    public long BreakAfter { get; set; } = long.MaxValue;
+
+    /// <summary>Asked about every write of payload size: true flips a bit of it.</summary>
+    public Func<string, long, bool>? Corrupts { get; set; }
+
+    /// <summary>Called after every write, with the bytes carried so far.</summary>
+    public Action<long>? Carried { get; set; }
+
+    public bool IsBroken => _broken.IsCancellationRequested;
+
+    public CancellationToken Broken => _broken.Token;
+
+    public long BytesCarried => Interlocked.Read(ref _carried);
+
+    public void Break() => _broken.Cancel();
+
+    /// <summary>From now on writes wait, and nothing arrives, although the link looks alive.</summary>
+    public void Stall() => Volatile.Write(ref _stall, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+
+    public void Unstall() => Interlocked.Exchange(ref _stall, null)?.TrySetResult();
+
+    internal Task WaitWhileStalledAsync(CancellationToken cancellationToken) => Volatile.Read(ref _stall)?.Task.WaitAsync(cancellationToken) ?? Task.CompletedTask;
+
+    /// <summary>How many of these bytes get through.</summary>
+    internal int Admit(int bytes)
+    {
+        long before = Interlocked.Add(ref _carried, bytes) - bytes;
+        return (int)Math.Clamp(BreakAfter - before, 0, bytes);
+    }
+
+    internal static TransportException Lost() => new(TransportError.ConnectionClosed, "the connection was lost");
+}

@@ -1,0 +1,108 @@
+using System.Collections.Concurrent;
+using FastShare.Transfer.Sessions;
+using FastShare.Transport;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Testing.Transfer;
+
+/// <summary>
+/// Nodes that reach each other through memory: streams are pairs of pipes with yamux's first window, links can be broken, stalled and
+/// made to corrupt what they carry. Thread-safe.
+/// </summary>
+internal sealed class MemoryNetwork
+{
+    private readonly ConcurrentDictionary<PeerId, MemoryNode> _nodes = new();
+    private readonly Lock _gate = new();
+    private readonly Dictionary<(PeerId, PeerId), MemoryLink> _links = []; // guarded by _gate
+
+    /// <summary>Called for every new link, before its first byte: the place to plan a fault.</summary>
+    public Action<MemoryLink>? LinkMade { get; set; }
+
+    /// <summary>Links made so far.</summary>
+    public int LinksMade { get; private set; }
+
+    public MemoryNode AddNode()
+    {
+        using PeerIdentity identity = PeerIdentity.Generate();
+        var node = new MemoryNode(this, identity.PeerId);
+        _nodes[node.LocalPeer] = node;
+        return node;
+    }
+
+    /// <summary>Takes the node away, as if it had crashed: its links break, nobody reaches it.</summary>
+    public void Remove(MemoryNode node)
+    {
+        _nodes.TryRemove(node.LocalPeer, out _);
+        BreakLinks();
+    }
+
+    /// <summary>Breaks every link there is.</summary>
+    public void BreakLinks()
+    {
+        MemoryLink[] links;
+        lock (_gate) links = [.. _links.Values];
+        foreach (MemoryLink link in links) link.Break();
+    }
+
+    internal bool Knows(PeerId peer) => _nodes.ContainsKey(peer);
+
+    internal (MemoryNode Node, MemoryLink Link) Connect(PeerId from, PeerId to)
+    {
+        if (!_nodes.TryGetValue(to, out MemoryNode? node)) throw new TransportException(TransportError.NoAddresses, "no address is known") { Peer = to };
+        (PeerId, PeerId) key = string.CompareOrdinal(from.ToString(), to.ToString()) < 0 ? (from, to) : (to, from);
+        lock (_gate)
+        {
+            if (_links.TryGetValue(key, out MemoryLink? link) && !link.IsBroken) return (node, link);
+            link = new MemoryLink();
+            _links[key] = link;
+            LinksMade++;
+            LinkMade?.Invoke(link);
+            return (node, link);
+        }
+    }
+}
+
+/// <summary>One node of a <see cref="MemoryNetwork"/>.</summary>
+internal sealed class MemoryNode(MemoryNetwork network, PeerId id) : ITransferNetwork
+{
+    private readonly ConcurrentDictionary<string, Func<ITransferStream, CancellationToken, Task>> _handlers = new();
+    private readonly ConcurrentBag<Task> _running = [];
+
+    public PeerId LocalPeer => id;
+
+    /// <summary>Streams opened from here so far.</summary>
+    public int StreamsOpened { get; private set; }
+
+    public bool MayReach(PeerId peer) => network.Knows(peer);
+
+    public void Handle(string protocol, Func<ITransferStream, CancellationToken, Task> handler) => _handlers[protocol] = handler;
+
+    public async ValueTask<ITransferStream> OpenStreamAsync(PeerId peer, string protocol, CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        cancellationToken.ThrowIfCancellationRequested();
+        (MemoryNode node, MemoryLink link) = network.Connect(id, peer);
+        if (!node._handlers.TryGetValue(protocol, out var handler)) throw new TransportException(TransportError.UnsupportedProtocol, $"the peer does not speak {protocol}");
+        StreamsOpened++;
+        (MemoryStreamEnd near, MemoryStreamEnd far) = MemoryStreamEnd.CreatePair(link, protocol, id, peer);
+        node._running.Add(Task.Run(() => ServeAsync(handler, far)));
+        return near;
+    }
+
+    /// <summary>Waits until every handler ended; none may hang.</summary>
+    public Task WhenIdleAsync() => Task.WhenAll(_running);
+
+    private static async Task ServeAsync(Func<ITransferStream, CancellationToken, Task> handler, MemoryStreamEnd stream)
+    {
+        try
+        {
+            await handler(stream, CancellationToken.None);
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException)
+        {
+            stream.Reset();
+        }
+
+        await stream.DisposeAsync();
+    }
+}
