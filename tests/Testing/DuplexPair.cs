@@ -20,7 +20,9 @@ public static class DuplexPair
     {
         var toRight = new MemoryDirection(capacity, maxReceive);
         var toLeft = new MemoryDirection(capacity, maxReceive);
-        return (new MemoryConnection(toRight, toLeft, LeftAddress, RightAddress), new MemoryConnection(toLeft, toRight, RightAddress, LeftAddress));
+        var left = new MemoryConnection(toRight, toLeft, LeftAddress, RightAddress);
+        var right = new MemoryConnection(toLeft, toRight, RightAddress, LeftAddress);
+        return (left, right);
     }
 }
 
@@ -108,7 +110,8 @@ public sealed class MemoryConnection : IDuplexConnection
         return default;
     }
 
-    private async ValueTask SendSegmentsAsync(IReadOnlyList<ReadOnlyMemory<byte>> segments, int index, int sent, CancellationToken cancellationToken)
+    private async ValueTask SendSegmentsAsync(
+        IReadOnlyList<ReadOnlyMemory<byte>> segments, int index, int sent, CancellationToken cancellationToken)
     {
         await SendRestAsync(segments[index][sent..], cancellationToken);
         for (int i = index + 1; i < segments.Count; i++) await SendRestAsync(segments[i], cancellationToken);

@@ -171,7 +171,8 @@ internal sealed class LazyNegotiation : IDuplexPipe
 
         private async ValueTask<ReadResult> ConfirmAndReadAsync(CancellationToken cancellationToken)
         {
-            if (await TryConfirmAsync(cancellationToken).ConfigureAwait(false)) return await _inner.ReadAsync(cancellationToken).ConfigureAwait(false);
+            if (await TryConfirmAsync(cancellationToken).ConfigureAwait(false))
+                return await _inner.ReadAsync(cancellationToken).ConfigureAwait(false);
             _emptyResult = true;
             return new ReadResult(ReadOnlySequence<byte>.Empty, isCanceled: true, isCompleted: false);
         }
@@ -216,7 +217,8 @@ internal sealed class LazyNegotiation : IDuplexPipe
             try
             {
                 _dialer ??= CreateDialer();
-                while (_dialer.State == MultistreamState.Open && MultistreamMessage.TryRead(buffer, scratch, out ReadOnlySpan<byte> token, out int consumed))
+                while (_dialer.State == MultistreamState.Open
+                    && MultistreamMessage.TryRead(buffer, scratch, out ReadOnlySpan<byte> token, out int consumed))
                 {
                     _dialer.Receive(token, Nowhere);
                     buffer = buffer.Slice(consumed);

@@ -14,11 +14,13 @@ internal static class Multistream
     /// <summary>Proposes <paramref name="protocols"/> in their order and returns the one agreed on.</summary>
     /// <exception cref="TransportException"><see cref="TransportError.UnsupportedProtocol"/>: the peer refused all;
     /// <see cref="TransportError.ProtocolViolation"/>; <see cref="TransportError.ConnectionClosed"/>: it hung up.</exception>
-    public static async ValueTask<string> SelectAsync(IByteChannel channel, IReadOnlyList<string> protocols, CancellationToken cancellationToken)
+    public static async ValueTask<string> SelectAsync(
+        IByteChannel channel, IReadOnlyList<string> protocols, CancellationToken cancellationToken)
     {
         var dialer = new MultistreamDialer(protocols);
         if (!await RunAsync(channel, dialer, cancellationToken).ConfigureAwait(false))
-            throw new TransportException(TransportError.ConnectionClosed, $"the peer closed the connection while {List(protocols)} was negotiated");
+            throw new TransportException(
+                TransportError.ConnectionClosed, $"the peer closed the connection while {List(protocols)} was negotiated");
         return dialer.Agreed ?? throw Unsupported(protocols);
     }
 
@@ -26,8 +28,10 @@ internal static class Multistream
     /// Answers proposals until one is supported and returns that, or null when the dialer gave up; <paramref name="listener"/> then
     /// knows what it had proposed.
     /// </summary>
-    /// <exception cref="TransportException"><see cref="TransportError.ProtocolViolation"/>, <see cref="TransportError.LimitExceeded"/>.</exception>
-    public static async ValueTask<string?> RespondAsync(IByteChannel channel, MultistreamListener listener, CancellationToken cancellationToken)
+    /// <exception cref="TransportException"><see cref="TransportError.ProtocolViolation"/>,
+    /// <see cref="TransportError.LimitExceeded"/>.</exception>
+    public static async ValueTask<string?> RespondAsync(
+        IByteChannel channel, MultistreamListener listener, CancellationToken cancellationToken)
     {
         await RunAsync(channel, listener, cancellationToken).ConfigureAwait(false);
         return listener.Agreed;
@@ -35,8 +39,10 @@ internal static class Multistream
 
     /// <summary>Proposes <paramref name="protocols"/> in their order on a stream and returns the one agreed on.</summary>
     /// <exception cref="TransportException"><see cref="TransportError.UnsupportedProtocol"/>: the peer refused all;
-    /// <see cref="TransportError.ProtocolViolation"/>; <see cref="TransportError.StreamReset"/>: it ended the stream. Reset the stream.</exception>
-    public static async ValueTask<string> SelectAsync(IDuplexPipe stream, IReadOnlyList<string> protocols, CancellationToken cancellationToken)
+    /// <see cref="TransportError.ProtocolViolation"/>; <see cref="TransportError.StreamReset"/>: it ended the stream. Reset the
+    /// stream.</exception>
+    public static async ValueTask<string> SelectAsync(
+        IDuplexPipe stream, IReadOnlyList<string> protocols, CancellationToken cancellationToken)
     {
         var dialer = new MultistreamDialer(protocols);
         if (!await RunAsync(stream, dialer, cancellationToken).ConfigureAwait(false)) throw EndedEarly(protocols);
@@ -47,8 +53,10 @@ internal static class Multistream
     /// Answers proposals on a stream until <paramref name="supports"/> says yes to one and returns that, or null when the dialer
     /// gave up. What follows stays in the stream's reader.
     /// </summary>
-    /// <exception cref="TransportException"><see cref="TransportError.ProtocolViolation"/>, <see cref="TransportError.LimitExceeded"/>. Reset the stream.</exception>
-    public static async ValueTask<string?> RespondAsync(IDuplexPipe stream, Func<string, bool> supports, CancellationToken cancellationToken)
+    /// <exception cref="TransportException"><see cref="TransportError.ProtocolViolation"/>, <see cref="TransportError.LimitExceeded"/>.
+    /// Reset the stream.</exception>
+    public static async ValueTask<string?> RespondAsync(
+        IDuplexPipe stream, Func<string, bool> supports, CancellationToken cancellationToken)
     {
         var listener = new MultistreamListener(supports);
         await RunAsync(stream, listener, cancellationToken).ConfigureAwait(false);
@@ -76,11 +84,13 @@ internal static class Multistream
             int have = 0, prefix, length;
             do
             {
-                if (!await ReadAsync(channel, side, output, message.AsMemory(have, 1), cancellationToken).ConfigureAwait(false)) return false;
+                if (!await ReadAsync(channel, side, output, message.AsMemory(have, 1), cancellationToken).ConfigureAwait(false))
+                    return false;
             }
             while (!MultistreamMessage.TryReadLength(message.AsSpan(0, ++have), out prefix, out length));
 
-            if (!await ReadAsync(channel, side, output, message.AsMemory(prefix, length), cancellationToken).ConfigureAwait(false)) return false;
+            if (!await ReadAsync(channel, side, output, message.AsMemory(prefix, length), cancellationToken).ConfigureAwait(false))
+                return false;
             side.Receive(MultistreamMessage.TrimNewLine(message.AsSpan(prefix, length)), output);
         }
 
@@ -91,7 +101,8 @@ internal static class Multistream
     // Fills the destination; false at the end. Output waits for company until the peer's next byte has to be waited for: then it
     // must go, since the peer may wait for it.
     private static async ValueTask<bool> ReadAsync(
-        IByteChannel channel, MultistreamNegotiation side, ArrayBufferWriter<byte> output, Memory<byte> destination, CancellationToken cancellationToken)
+        IByteChannel channel, MultistreamNegotiation side, ArrayBufferWriter<byte> output, Memory<byte> destination,
+        CancellationToken cancellationToken)
     {
         while (!destination.IsEmpty)
         {
@@ -107,7 +118,8 @@ internal static class Multistream
     }
 
     private static async Task<int> FlushMeanwhileAsync(
-        IByteChannel channel, MultistreamNegotiation side, ArrayBufferWriter<byte> output, Task<int> read, CancellationToken cancellationToken)
+        IByteChannel channel, MultistreamNegotiation side, ArrayBufferWriter<byte> output, Task<int> read,
+        CancellationToken cancellationToken)
     {
         try
         {
@@ -162,7 +174,8 @@ internal static class Multistream
         Span<byte> scratch = stackalloc byte[MultistreamMessage.MaxEncodedLength];
         try
         {
-            while (side.State == MultistreamState.Open && MultistreamMessage.TryRead(buffer, scratch, out ReadOnlySpan<byte> token, out int consumed))
+            while (side.State == MultistreamState.Open
+                && MultistreamMessage.TryRead(buffer, scratch, out ReadOnlySpan<byte> token, out int consumed))
             {
                 side.Receive(token, stream.Output);
                 buffer = buffer.Slice(consumed);

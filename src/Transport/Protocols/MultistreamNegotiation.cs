@@ -152,7 +152,8 @@ internal sealed class MultistreamListener(Func<string, bool> supports) : Multist
         }
 
         if (_refused.Count == MaxProposals)
-            throw new TransportException(TransportError.LimitExceeded, $"the peer proposed more than {MaxProposals} protocols, none of them supported here");
+            throw new TransportException(
+                TransportError.LimitExceeded, $"the peer proposed more than {MaxProposals} protocols, none of them supported here");
         _refused.Add(protocol);
         MultistreamMessage.Write(output, MultistreamMessage.NotAvailable);
     }

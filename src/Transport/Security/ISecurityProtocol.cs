@@ -34,5 +34,6 @@ internal interface ISecurityProtocol
     /// <param name="role">This side's role.</param>
     /// <param name="expectedPeer">The peer that was dialed; null when any peer is welcome.</param>
     /// <param name="cancellationToken">Carries the deadline of the whole upgrade.</param>
-    ValueTask<SecuredChannel> HandshakeAsync(IByteChannel channel, ConnectionRole role, PeerId? expectedPeer, CancellationToken cancellationToken);
+    ValueTask<SecuredChannel> HandshakeAsync(
+        IByteChannel channel, ConnectionRole role, PeerId? expectedPeer, CancellationToken cancellationToken);
 }

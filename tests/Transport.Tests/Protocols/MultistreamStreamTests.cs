@@ -13,7 +13,8 @@ public sealed class MultistreamStreamTests
     private const string HelloMessage = "092f68656c6c6f2f310a";
 
     // Continuations run before the call that caused them returns, so the tests need not wait for them.
-    private static readonly PipeOptions Inline = new(readerScheduler: PipeScheduler.Inline, writerScheduler: PipeScheduler.Inline, useSynchronizationContext: false);
+    private static readonly PipeOptions Inline = new(
+        readerScheduler: PipeScheduler.Inline, writerScheduler: PipeScheduler.Inline, useSynchronizationContext: false);
 
     /// <summary>A stream under test and what its peer sees of it.</summary>
     private sealed class Stream : IDuplexPipe
@@ -75,7 +76,7 @@ public sealed class MultistreamStreamTests
     {
         var stream = new Stream();
         Task<string?> respond = Multistream.RespondAsync(stream, id => id == Hello, CancellationToken.None).AsTask();
-        foreach (string pair in (Header + Tls + "036c730a").Chunk(2).Select(pair => new string(pair))) await stream.SendHex(pair); // byte by byte
+        foreach (char[] pair in (Header + Tls + "036c730a").Chunk(2)) await stream.SendHex(new string(pair)); // byte by byte
         Assert.Equal(Header + Na + Na, stream.Sent());
         await stream.SendHex(HelloMessage);
         Assert.Equal(Hello, await respond);
@@ -96,14 +97,16 @@ public sealed class MultistreamStreamTests
     {
         var stream = new Stream();
         await stream.SendHex(Header + Na);
-        var error = await Assert.ThrowsAsync<TransportException>(() => Multistream.SelectAsync(stream, [Hello], CancellationToken.None).AsTask());
+        var error = await Assert.ThrowsAsync<TransportException>(
+            () => Multistream.SelectAsync(stream, [Hello], CancellationToken.None).AsTask());
         Assert.Equal(TransportError.UnsupportedProtocol, error.Error);
         Assert.Contains(Hello, error.Message, StringComparison.Ordinal);
 
         stream = new Stream();
         await stream.SendHex(Header);
         stream.End();
-        error = await Assert.ThrowsAsync<TransportException>(() => Multistream.SelectAsync(stream, [Hello], CancellationToken.None).AsTask());
+        error = await Assert.ThrowsAsync<TransportException>(
+            () => Multistream.SelectAsync(stream, [Hello], CancellationToken.None).AsTask());
         Assert.Equal(TransportError.StreamReset, error.Error);
         Assert.Contains(Hello, error.Message, StringComparison.Ordinal);
     }
@@ -113,12 +116,14 @@ public sealed class MultistreamStreamTests
     {
         var stream = new Stream();
         await stream.SendHex(Header + string.Concat(Enumerable.Repeat(Tls, 33)));
-        var error = await Assert.ThrowsAsync<TransportException>(() => Multistream.RespondAsync(stream, _ => false, CancellationToken.None).AsTask());
+        var error = await Assert.ThrowsAsync<TransportException>(
+            () => Multistream.RespondAsync(stream, _ => false, CancellationToken.None).AsTask());
         Assert.Equal(TransportError.LimitExceeded, error.Error);
 
         stream = new Stream();
         await stream.SendHex("ffff");
-        error = await Assert.ThrowsAsync<TransportException>(() => Multistream.RespondAsync(stream, _ => false, CancellationToken.None).AsTask());
+        error = await Assert.ThrowsAsync<TransportException>(
+            () => Multistream.RespondAsync(stream, _ => false, CancellationToken.None).AsTask());
         Assert.Equal(TransportError.ProtocolViolation, error.Error);
     }
 

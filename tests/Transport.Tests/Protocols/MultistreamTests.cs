@@ -20,7 +20,8 @@ public sealed class MultistreamTests
         Multistream.SelectAsync(new PlainChannel(connection), protocols, CancellationToken.None).AsTask();
 
     private static Task<string?> Respond(MemoryConnection connection, params string[] protocols) =>
-        Multistream.RespondAsync(new PlainChannel(connection), new MultistreamListener(protocols.Contains), CancellationToken.None).AsTask();
+        Multistream.RespondAsync(
+            new PlainChannel(connection), new MultistreamListener(protocols.Contains), CancellationToken.None).AsTask();
 
     [Theory]
     [InlineData(ProtocolIds.Multistream, Header)]
@@ -43,7 +44,8 @@ public sealed class MultistreamTests
         var sequence = new ReadOnlySequence<byte>(output.WrittenMemory);
         Assert.True(MultistreamMessage.TryRead(sequence, scratch, out ReadOnlySpan<byte> read, out int consumed));
         Assert.Equal((token, hex.Length / 2), (Encoding.UTF8.GetString(read), consumed));
-        for (int length = 0; length < hex.Length / 2; length++) Assert.False(MultistreamMessage.TryRead(sequence.Slice(0, length), scratch, out _, out _));
+        for (int length = 0; length < hex.Length / 2; length++)
+            Assert.False(MultistreamMessage.TryRead(sequence.Slice(0, length), scratch, out _, out _));
     }
 
     [Theory]
@@ -68,7 +70,8 @@ public sealed class MultistreamTests
         string longest = "/" + new string('x', 1022);
         MultistreamMessage.Write(output, longest);
         Assert.Equal(1026, output.WrittenCount);
-        Assert.True(MultistreamMessage.TryRead(new ReadOnlySequence<byte>(output.WrittenMemory), new byte[1026], out ReadOnlySpan<byte> token, out int consumed));
+        Assert.True(MultistreamMessage.TryRead(
+            new ReadOnlySequence<byte>(output.WrittenMemory), new byte[1026], out ReadOnlySpan<byte> token, out int consumed));
         Assert.Equal((1023, 1026), (token.Length, consumed));
         Assert.Throws<ArgumentException>(() => MultistreamMessage.Write(output, longest + "x"));
     }
@@ -121,7 +124,8 @@ public sealed class MultistreamTests
             (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
             await new ScriptedPeer(right).SendAsync(answer.AsMemory(0, length));
             right.CloseWrite();
-            Assert.Equal(TransportError.ConnectionClosed, (await Assert.ThrowsAsync<TransportException>(() => Select(left, ProtocolIds.Noise))).Error);
+            Assert.Equal(
+                TransportError.ConnectionClosed, (await Assert.ThrowsAsync<TransportException>(() => Select(left, ProtocolIds.Noise))).Error);
         }
     }
 
@@ -134,7 +138,8 @@ public sealed class MultistreamTests
         var channel = new PlainChannel(right);
         var peer = new ScriptedPeer(left);
         await peer.SendHexAsync(Header + Noise + "0020aabbcc"); // as a lazy rust dialer
-        string? agreed = await Multistream.RespondAsync(channel, new MultistreamListener(id => id == ProtocolIds.Noise), CancellationToken.None);
+        string? agreed = await Multistream.RespondAsync(
+            channel, new MultistreamListener(id => id == ProtocolIds.Noise), CancellationToken.None);
         Assert.Equal(ProtocolIds.Noise, agreed);
         Assert.Equal(1, right.Sends);
         await peer.ExpectHexAsync(Header + Noise);
@@ -194,7 +199,8 @@ public sealed class MultistreamTests
 
         (left, right) = DuplexPair.Create();
         await new ScriptedPeer(left).SendHexAsync(Header + string.Concat(Enumerable.Repeat(Tls, 33)));
-        Assert.Equal(TransportError.LimitExceeded, (await Assert.ThrowsAsync<TransportException>(() => Respond(right, ProtocolIds.Noise))).Error);
+        Assert.Equal(
+            TransportError.LimitExceeded, (await Assert.ThrowsAsync<TransportException>(() => Respond(right, ProtocolIds.Noise))).Error);
     }
 
     [Theory]
@@ -208,7 +214,8 @@ public sealed class MultistreamTests
     {
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
         await new ScriptedPeer(left).SendHexAsync(hex + new string('0', 200));
-        Assert.Equal(TransportError.ProtocolViolation, (await Assert.ThrowsAsync<TransportException>(() => Respond(right, ProtocolIds.Noise))).Error);
+        Assert.Equal(
+            TransportError.ProtocolViolation, (await Assert.ThrowsAsync<TransportException>(() => Respond(right, ProtocolIds.Noise))).Error);
     }
 
     [Theory]
@@ -230,14 +237,17 @@ public sealed class MultistreamTests
             number =>
             {
                 bool listening = number % 2 == 0;
-                MultistreamNegotiation side = listening ? new MultistreamListener(id => id == ProtocolIds.Noise) : new MultistreamDialer(["/tls/1.0.0", ProtocolIds.Noise]);
+                MultistreamNegotiation side = listening
+                    ? new MultistreamListener(id => id == ProtocolIds.Noise)
+                    : new MultistreamDialer(["/tls/1.0.0", ProtocolIds.Noise]);
                 var input = new ReadOnlySequence<byte>(Fuzz.Alter(new Random(number), listening ? dialer : listener));
                 var output = new ArrayBufferWriter<byte>();
                 Span<byte> scratch = stackalloc byte[MultistreamMessage.MaxEncodedLength];
                 try
                 {
                     side.Begin(output);
-                    while (side.State == MultistreamState.Open && MultistreamMessage.TryRead(input, scratch, out ReadOnlySpan<byte> token, out int consumed))
+                    while (side.State == MultistreamState.Open
+                        && MultistreamMessage.TryRead(input, scratch, out ReadOnlySpan<byte> token, out int consumed))
                     {
                         side.Receive(token, output);
                         input = input.Slice(consumed);

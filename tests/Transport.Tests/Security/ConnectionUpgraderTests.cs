@@ -17,10 +17,12 @@ public sealed class ConnectionUpgraderTests
 
     private readonly FakeTimeProvider _time = new();
 
-    private ConnectionUpgrader Upgrader(PeerIdentity identity, SecurityMode mode = SecurityMode.Noise, bool aes = true, BlockPool? pool = null) =>
+    private ConnectionUpgrader Upgrader(
+        PeerIdentity identity, SecurityMode mode = SecurityMode.Noise, bool aes = true, BlockPool? pool = null) =>
         new(new SwarmOptions { Identity = identity, Security = mode, TimeProvider = _time }, pool, aes);
 
-    private static Task<SecuredChannel> Dial(ConnectionUpgrader upgrader, MemoryConnection connection, PeerId? peer = null, CancellationToken token = default) =>
+    private static Task<SecuredChannel> Dial(
+        ConnectionUpgrader upgrader, MemoryConnection connection, PeerId? peer = null, CancellationToken token = default) =>
         upgrader.UpgradeAsync(connection, ConnectionRole.Dialer, peer ?? Bob.PeerId, token).AsTask();
 
     private static Task<SecuredChannel> Listen(ConnectionUpgrader upgrader, MemoryConnection connection) =>
@@ -79,7 +81,8 @@ public sealed class ConnectionUpgraderTests
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
         Task<SecuredChannel> listen = Listen(Upgrader(Bob), right);
         var peer = new ScriptedPeer(left);
-        using var state = new NoiseHandshakeState(NoiseSuite.ChaChaPoly, ConnectionRole.Dialer, NoiseKeyPair.Generate(), NoiseKeyPair.Generate());
+        using var state = new NoiseHandshakeState(
+            NoiseSuite.ChaChaPoly, ConnectionRole.Dialer, NoiseKeyPair.Generate(), NoiseKeyPair.Generate());
         byte[] first = new byte[32];
         state.WriteMessage([], first);
         await peer.SendAsync((byte[])[.. Convert.FromHexString(Header + Noise), 0, 32, .. first]);
@@ -151,7 +154,8 @@ public sealed class ConnectionUpgraderTests
         if (stage > 0) await peer.SendHexAsync(Header + Noise);
         if (stage > 1)
         {
-            using var state = new NoiseHandshakeState(NoiseSuite.ChaChaPoly, ConnectionRole.Listener, NoiseKeyPair.Generate(), NoiseKeyPair.Generate());
+            using var state = new NoiseHandshakeState(
+                NoiseSuite.ChaChaPoly, ConnectionRole.Listener, NoiseKeyPair.Generate(), NoiseKeyPair.Generate());
             state.ReadMessage((await peer.ReceiveAsync(34)).AsSpan(2), []);
             byte[] second = new byte[1024];
             int length = state.WriteMessage(NoisePayload.Create(Bob, state.LocalStatic, []).Encode(), second.AsSpan(2));

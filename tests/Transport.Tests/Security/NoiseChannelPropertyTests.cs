@@ -20,7 +20,8 @@ public sealed class NoiseChannelPropertyTests
     [Fact]
     public void Whatever_the_sizes_what_is_written_is_read()
     {
-        Gen.Select(Size.Array[1, 12], Size.Array[1, 8], Gen.OneOf(1 << 20, 70_000, 5_000), Gen.OneOf(int.MaxValue, 100_000, 1_447), Gen.Bool)
+        Gen<int> capacities = Gen.OneOf(1 << 20, 70_000, 5_000), receives = Gen.OneOf(int.MaxValue, 100_000, 1_447);
+        Gen.Select(Size.Array[1, 12], Size.Array[1, 8], capacities, receives, Gen.Bool)
             .Sample(
                 (writes, reads, capacity, maxReceive, aes) =>
                 {
@@ -28,7 +29,8 @@ public sealed class NoiseChannelPropertyTests
                     while (writes.Length > 1 && writes.Sum() > reads.Average() * 1000) writes = writes[1..];
                     BlockPool pool = PoisonedPool();
                     (MemoryConnection left, MemoryConnection right) = DuplexPair.Create(capacity, maxReceive);
-                    (NoiseChannel sender, NoiseChannel receiver) = NoisePair(left, right, aes ? NoiseSuite.AesGcm : NoiseSuite.ChaChaPoly, pool);
+                    (NoiseChannel sender, NoiseChannel receiver) = NoisePair(
+                        left, right, aes ? NoiseSuite.AesGcm : NoiseSuite.ChaChaPoly, pool);
                     byte[] data = RandomBytes(writes.Sum(), writes.Length);
                     Task send = Task.Run(() => SendAll(sender, data, writes));
                     byte[] received = ReceiveAll(receiver, reads, data.Length).GetAwaiter().GetResult();

@@ -55,7 +55,8 @@ public sealed class NoiseChannelTests
         channel.Write(RandomBytes(12));
         int pending = channel.Pending;
         await channel.FlushAsync(CancellationToken.None);
-        Assert.Equal([12, MaxPlaintext, MaxPlaintext, MaxPlaintext, MaxPlaintext, (256 << 10) - (4 * MaxPlaintext) + 12], await RecordSizes(right, pending));
+        Assert.Equal([12, MaxPlaintext, MaxPlaintext, MaxPlaintext, MaxPlaintext, (256 << 10) - (4 * MaxPlaintext) + 12],
+            await RecordSizes(right, pending));
     }
 
     [Fact]
@@ -87,7 +88,6 @@ public sealed class NoiseChannelTests
         written.AddRange(large);
         await sender.FlushAsync(CancellationToken.None);
         Assert.Equal(written, await ReadAsync(receiver, written.Count));
-        var unflushed = new List<Action>();
         Assert.Throws<InvalidOperationException>(() =>
         {
             for (int i = 0; i < 8; i++) sender.Write(large);
@@ -263,7 +263,8 @@ public sealed class NoiseChannelTests
             NoiseChannel channel = NoiseEnd(right, 2, 1);
             await new ScriptedPeer(left).SendAsync(record.AsMemory(0, length));
             left.CloseWrite();
-            var error = await Assert.ThrowsAsync<TransportException>(() => channel.ReadAsync(new byte[100], CancellationToken.None).AsTask());
+            var error = await Assert.ThrowsAsync<TransportException>(
+                () => channel.ReadAsync(new byte[100], CancellationToken.None).AsTask());
             Assert.Equal(TransportError.ConnectionClosed, error.Error);
         }
     }
@@ -347,7 +348,8 @@ public sealed class NoiseChannelTests
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => flush);
         Assert.Equal(TransportError.ConnectionClosed, Assert.Throws<TransportException>(() => channel.Write(RandomBytes(1))).Error);
-        Assert.Equal(TransportError.ConnectionClosed, (await Assert.ThrowsAsync<TransportException>(() => channel.FlushAsync(CancellationToken.None).AsTask())).Error);
+        Assert.Equal(
+            TransportError.ConnectionClosed, (await Assert.ThrowsAsync<TransportException>(() => channel.FlushAsync(CancellationToken.None).AsTask())).Error);
     }
 
     [Fact]

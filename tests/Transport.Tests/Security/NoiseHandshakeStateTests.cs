@@ -8,11 +8,13 @@ public sealed class NoiseHandshakeStateTests
 {
     private static byte[] Hex(string hex) => Convert.FromHexString(hex);
 
+    private static NoiseKeyPair Key(string hex) => NoiseKeyPair.FromPrivate(Hex(hex));
+
     private static NoiseHandshakeState Initiator(NoiseSuite suite, string prologue = "") => new(
-        suite, ConnectionRole.Dialer, NoiseKeyPair.FromPrivate(Hex(V.InitiatorStatic)), NoiseKeyPair.FromPrivate(Hex(V.InitiatorEphemeral)), Hex(prologue));
+        suite, ConnectionRole.Dialer, Key(V.InitiatorStatic), Key(V.InitiatorEphemeral), Hex(prologue));
 
     private static NoiseHandshakeState Responder(NoiseSuite suite, string prologue = "") => new(
-        suite, ConnectionRole.Listener, NoiseKeyPair.FromPrivate(Hex(V.ResponderStatic)), NoiseKeyPair.FromPrivate(Hex(V.ResponderEphemeral)), Hex(prologue));
+        suite, ConnectionRole.Listener, Key(V.ResponderStatic), Key(V.ResponderEphemeral), Hex(prologue));
 
     private static byte[] Write(NoiseHandshakeState state, string payload)
     {

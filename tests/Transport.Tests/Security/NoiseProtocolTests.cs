@@ -25,7 +25,8 @@ public sealed class NoiseProtocolTests
     }
 
     private static Task<SecuredChannel> Dial(MemoryConnection connection, PeerId? expected = null, NoiseProtocol? noise = null) =>
-        (noise ?? AliceNoise).HandshakeAsync(new PlainChannel(connection), ConnectionRole.Dialer, expected, CancellationToken.None).AsTask();
+        (noise ?? AliceNoise).HandshakeAsync(
+            new PlainChannel(connection), ConnectionRole.Dialer, expected, CancellationToken.None).AsTask();
 
     private static Task<SecuredChannel> Listen(MemoryConnection connection, NoiseProtocol? noise = null) =>
         (noise ?? BobNoise).HandshakeAsync(new PlainChannel(connection), ConnectionRole.Listener, null, CancellationToken.None).AsTask();
@@ -35,7 +36,8 @@ public sealed class NoiseProtocolTests
     {
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
         var peer = new ScriptedPeer(right);
-        Task<SecuredChannel> dial = Dial(left, Bob.PeerId, new NoiseProtocol(Alice, NoiseSuite.ChaChaPoly, null, Keys(V.InitiatorStatic, V.InitiatorEphemeral)));
+        Task<SecuredChannel> dial = Dial(
+            left, Bob.PeerId, new NoiseProtocol(Alice, NoiseSuite.ChaChaPoly, null, Keys(V.InitiatorStatic, V.InitiatorEphemeral)));
         await peer.ExpectHexAsync(V.Libp2p.Message1);
         await peer.SendHexAsync(V.Libp2p.Message2 + V.Libp2p.FirstFromResponderSealed); // one segment: the rest must wait its turn
         await peer.ExpectHexAsync(V.Libp2p.Message3);
@@ -53,7 +55,8 @@ public sealed class NoiseProtocolTests
     {
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
         var peer = new ScriptedPeer(left);
-        Task<SecuredChannel> listen = Listen(right, new NoiseProtocol(Bob, NoiseSuite.ChaChaPoly, null, Keys(V.ResponderStatic, V.ResponderEphemeral)));
+        Task<SecuredChannel> listen = Listen(
+            right, new NoiseProtocol(Bob, NoiseSuite.ChaChaPoly, null, Keys(V.ResponderStatic, V.ResponderEphemeral)));
         await peer.SendHexAsync(V.Libp2p.Message1);
         await peer.ExpectHexAsync(V.Libp2p.Message2);
         await peer.SendHexAsync(V.Libp2p.Message3 + V.Libp2p.FirstFromInitiatorSealed);
@@ -111,7 +114,8 @@ public sealed class NoiseProtocolTests
     private static async Task RespondWith(MemoryConnection connection, Func<byte[], byte[]> makePayload)
     {
         var peer = new ScriptedPeer(connection);
-        using var state = new NoiseHandshakeState(NoiseSuite.ChaChaPoly, ConnectionRole.Listener, NoiseKeyPair.Generate(), NoiseKeyPair.Generate());
+        using var state = new NoiseHandshakeState(
+            NoiseSuite.ChaChaPoly, ConnectionRole.Listener, NoiseKeyPair.Generate(), NoiseKeyPair.Generate());
         state.ReadMessage((await peer.ReceiveAsync(34)).AsSpan(2), []);
         await SendMessage(peer, state, makePayload(state.LocalStatic.ToArray()));
     }
@@ -120,7 +124,8 @@ public sealed class NoiseProtocolTests
     private static async Task InitiateWith(MemoryConnection connection, Func<byte[], byte[]> makePayload)
     {
         var peer = new ScriptedPeer(connection);
-        using var state = new NoiseHandshakeState(NoiseSuite.ChaChaPoly, ConnectionRole.Dialer, NoiseKeyPair.Generate(), NoiseKeyPair.Generate());
+        using var state = new NoiseHandshakeState(
+            NoiseSuite.ChaChaPoly, ConnectionRole.Dialer, NoiseKeyPair.Generate(), NoiseKeyPair.Generate());
         await SendMessage(peer, state, []);
         byte[] prefix = await peer.ReceiveAsync(2);
         byte[] second = await peer.ReceiveAsync((prefix[0] << 8) + prefix[1]);
@@ -168,7 +173,8 @@ public sealed class NoiseProtocolTests
         return writer.ToArray();
     }
 
-    public static TheoryData<string> BadPayloads => new("none", "no key", "no signature", "wrong key", "wrong text", "garbage", "bad key", "huge key", "bad utf8");
+    public static TheoryData<string> BadPayloads =>
+        new("none", "no key", "no signature", "wrong key", "wrong text", "garbage", "bad key", "huge key", "bad utf8");
 
     private static byte[] BadPayload(string kind, byte[] staticKey)
     {
@@ -241,7 +247,8 @@ public sealed class NoiseProtocolTests
             await new ScriptedPeer(right).SendAsync(second.AsMemory(0, length));
             right.CloseWrite();
             NoiseProtocol noise = new(Alice, NoiseSuite.ChaChaPoly, null, Keys(V.InitiatorStatic, V.InitiatorEphemeral));
-            Assert.Equal(TransportError.HandshakeFailed, (await Assert.ThrowsAsync<TransportException>(() => Dial(left, null, noise))).Error);
+            Assert.Equal(
+                TransportError.HandshakeFailed, (await Assert.ThrowsAsync<TransportException>(() => Dial(left, null, noise))).Error);
         }
 
         byte[] both = [.. Convert.FromHexString(V.Libp2p.Message1), .. Convert.FromHexString(V.Libp2p.Message3)];
@@ -302,7 +309,8 @@ public sealed class NoiseProtocolTests
         byte[] key = new ProtobufWriter().WriteVarint(1, 0).WriteBytes(2, rsa.ExportSubjectPublicKeyInfo()).ToArray();
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
         Task<SecuredChannel> dial = Dial(left, PublicKey.Decode(key).ToPeerId());
-        await RespondWith(right, staticKey => Payload(key, rsa.SignData(NoisePayload.SignedText(staticKey), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1)));
+        await RespondWith(right, staticKey =>
+            Payload(key, rsa.SignData(NoisePayload.SignedText(staticKey), HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1)));
         Assert.Equal(KeyType.Rsa, (await dial).RemoteKey.Type);
         // 8192 bits make key and signature twice as long
         Assert.True(96 + (2 * (key.Length + 512)) + 64 < NoiseProtocol.MaxMessageLength);

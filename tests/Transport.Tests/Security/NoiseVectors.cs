@@ -14,7 +14,9 @@ internal static class NoiseVectors
 
     public const string ResponderEphemeral = "bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b";
 
-    /// <summary>The published cacophony vector: a prologue, payloads in every message, messages 4 to 6 from responder, initiator, responder.</summary>
+    /// <summary>
+    /// The published cacophony vector: a prologue, payloads in every message, messages 4 to 6 from responder, initiator, responder.
+    /// </summary>
     public static class Cacophony
     {
         public const string Prologue = "4a6f686e2047616c74";

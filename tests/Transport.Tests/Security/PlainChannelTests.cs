@@ -91,7 +91,8 @@ public sealed class PlainChannelTests
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
         var channel = new PlainChannel(left);
         right.Abort();
-        Assert.Equal(TransportError.ConnectionReset, (await Assert.ThrowsAsync<TransportException>(() => WriteAsync(channel, RandomBytes(10)))).Error);
+        Assert.Equal(
+            TransportError.ConnectionReset, (await Assert.ThrowsAsync<TransportException>(() => WriteAsync(channel, RandomBytes(10)))).Error);
         Assert.Equal(TransportError.ConnectionClosed, Assert.Throws<TransportException>(() => channel.Write(RandomBytes(1))).Error);
     }
 
@@ -140,7 +141,8 @@ public sealed class PlainChannelTests
 
             sender.FlushAsync(CancellationToken.None).GetAwaiter().GetResult();
             int left = 3 * ((2 * header.Length) + data.Length);
-            while (left > 0) left -= receiver.ReadAsync(buffer.AsMemory(0, left % 2 == 0 ? 12 : buffer.Length), CancellationToken.None).GetAwaiter().GetResult();
+            while (left > 0) left -= receiver.ReadAsync(
+                buffer.AsMemory(0, left % 2 == 0 ? 12 : buffer.Length), CancellationToken.None).GetAwaiter().GetResult();
         }
     }
 }

@@ -14,7 +14,8 @@ public sealed class PlaintextProtocolTests
     private const string AliceExchange = "4e0a260024080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e"
         + "1224080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e";
 
-    private static Task<SecuredChannel> Start(PeerIdentity identity, MemoryConnection connection, ConnectionRole role, PeerId? expected = null) =>
+    private static Task<SecuredChannel> Start(
+        PeerIdentity identity, MemoryConnection connection, ConnectionRole role, PeerId? expected = null) =>
         new PlaintextProtocol(identity).HandshakeAsync(new PlainChannel(connection), role, expected, CancellationToken.None).AsTask();
 
     [Fact]
@@ -56,7 +57,8 @@ public sealed class PlaintextProtocolTests
     [InlineData("8110")] // 2049
     [InlineData("020a05")] // cut inside
     [InlineData("260a2408011220")] // truncated
-    [InlineData("4e0a260024080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27f1224080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e")] // another id
+    [InlineData("4e0a260024080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27f" // another id
+        + "1224080112201ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e")]
     public async Task An_unusable_exchange_is_refused(string hex)
     {
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();

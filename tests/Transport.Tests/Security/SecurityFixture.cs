@@ -24,7 +24,8 @@ internal static class SecurityFixture
         MemoryConnection left, MemoryConnection right, NoiseSuite? suite = null, BlockPool? pool = null, ulong nonce = 0) =>
         (NoiseEnd(left, 1, 2, suite, pool, nonce), NoiseEnd(right, 2, 1, suite, pool, nonce));
 
-    public static NoiseChannel NoiseEnd(MemoryConnection connection, byte sendKey, byte receiveKey, NoiseSuite? suite = null, BlockPool? pool = null, ulong nonce = 0) =>
+    public static NoiseChannel NoiseEnd(
+        MemoryConnection connection, byte sendKey, byte receiveKey, NoiseSuite? suite = null, BlockPool? pool = null, ulong nonce = 0) =>
         new(new PlainChannel(connection, pool), Cipher(sendKey, suite, nonce), Cipher(receiveKey, suite, nonce), Bob.PeerId, pool);
 
     public static NoiseCipherState Cipher(byte key, NoiseSuite? suite = null, ulong nonce = 0)

@@ -4,7 +4,8 @@ namespace FastShare.Transport.Security.Internal;
 internal static class ByteChannelExtensions
 {
     /// <summary>Fills <paramref name="destination"/> and reads nothing behind it; false if the channel ended first.</summary>
-    public static async ValueTask<bool> TryReadExactlyAsync(this IByteChannel channel, Memory<byte> destination, CancellationToken cancellationToken)
+    public static async ValueTask<bool> TryReadExactlyAsync(
+        this IByteChannel channel, Memory<byte> destination, CancellationToken cancellationToken)
     {
         while (!destination.IsEmpty)
         {

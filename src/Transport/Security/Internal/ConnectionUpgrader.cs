@@ -15,6 +15,8 @@ namespace FastShare.Transport.Security.Internal;
 /// </summary>
 internal sealed class ConnectionUpgrader
 {
+    private const string WayOut = "start both with it or both without it";
+
     private static readonly string[] Muxers = [ProtocolIds.Yamux];
 
     private readonly SwarmOptions _options;
@@ -39,7 +41,8 @@ internal sealed class ConnectionUpgrader
 
         var noise = new NoiseProtocol(options.Identity, NoiseSuite.ChaChaPoly, pool);
         _accepted = AesGcm.IsSupported ? [new NoiseProtocol(options.Identity, NoiseSuite.AesGcm, pool), noise] : [noise];
-        _offered = AesGcm.IsSupported && (preferAes ?? HasAesInstructions) ? [ProtocolIds.NoiseAesGcm, ProtocolIds.Noise] : [ProtocolIds.Noise];
+        bool offersAes = AesGcm.IsSupported && (preferAes ?? HasAesInstructions);
+        _offered = offersAes ? [ProtocolIds.NoiseAesGcm, ProtocolIds.Noise] : [ProtocolIds.Noise];
     }
 
     // Without them AES-GCM is slower than ChaCha20-Poly1305, and on some processors not constant in time.
@@ -76,7 +79,8 @@ internal sealed class ConnectionUpgrader
             ? await SelectSecurityAsync(attempt.Channel, cancellationToken).ConfigureAwait(false)
             : await RespondSecurityAsync(attempt.Channel, cancellationToken).ConfigureAwait(false);
         attempt.Stage = $"the {security.ProtocolId} handshake";
-        SecuredChannel secured = await security.HandshakeAsync(attempt.Channel, attempt.Role, attempt.Peer, cancellationToken).ConfigureAwait(false);
+        SecuredChannel secured = await security.HandshakeAsync(
+            attempt.Channel, attempt.Role, attempt.Peer, cancellationToken).ConfigureAwait(false);
         attempt.Channel = secured.Channel;
         attempt.Peer = secured.RemotePeer;
         if (secured.Muxer is not null) return secured;
@@ -96,8 +100,8 @@ internal sealed class ConnectionUpgrader
             throw new TransportException(
                 TransportError.HandshakeFailed,
                 _options.Security == SecurityMode.InsecurePlaintext
-                    ? $"{e.Message}: this side runs with --insecure and the other does not; start both with it or both without it"
-                    : $"{e.Message}: the other side runs with --insecure and this one does not, or it has no Noise; start both with it or both without it",
+                    ? $"{e.Message}: this side runs with --insecure and the other does not; {WayOut}"
+                    : $"{e.Message}: the other side runs with --insecure and this one does not, or it has no Noise; {WayOut}",
                 e);
         }
     }
@@ -111,22 +115,24 @@ internal sealed class ConnectionUpgrader
             string? agreed = await Multistream.RespondAsync(channel, listener, cancellationToken).ConfigureAwait(false);
             if (agreed is not null) return Find(agreed);
         }
-        catch (TransportException e) when (listener.Refused.Count > 0 && e.Error is (TransportError.ConnectionReset or TransportError.ConnectionClosed))
+        catch (TransportException e) when (
+            listener.Refused.Count > 0 && e.Error is (TransportError.ConnectionReset or TransportError.ConnectionClosed))
         {
             lost = e; // a dialer that was refused may hang up hard; why is known here
         }
 
         if (listener.Refused.Count == 0)
-            throw new TransportException(TransportError.ConnectionClosed, "the peer closed the connection before it proposed a security protocol");
+            throw new TransportException(
+                TransportError.ConnectionClosed, "the peer closed the connection before it proposed a security protocol");
         bool plaintextRefused = listener.Refused.Contains(ProtocolIds.Plaintext);
         string proposed = PeerText.Escape(string.Join(", ", listener.Refused));
         throw new TransportException(
             TransportError.HandshakeFailed,
             (plaintextRefused, _options.Security) switch
             {
-                (true, _) => $"the peer proposed only {proposed}: it runs with --insecure and this side does not; start both with it or both without it",
+                (true, _) => $"the peer proposed only {proposed}: it runs with --insecure and this side does not; {WayOut}",
                 (_, SecurityMode.InsecurePlaintext) =>
-                    $"the peer proposed only {proposed}: this side runs with --insecure and the other does not; start both with it or both without it",
+                    $"the peer proposed only {proposed}: this side runs with --insecure and the other does not; {WayOut}",
                 _ => $"the peer proposed only {proposed}, none of which is supported here",
             },
             lost);
@@ -137,7 +143,8 @@ internal sealed class ConnectionUpgrader
 
     private static async ValueTask<string> NegotiateMuxerAsync(Attempt attempt, CancellationToken cancellationToken)
     {
-        if (attempt.Role == ConnectionRole.Dialer) return await Multistream.SelectAsync(attempt.Channel, Muxers, cancellationToken).ConfigureAwait(false);
+        if (attempt.Role == ConnectionRole.Dialer)
+            return await Multistream.SelectAsync(attempt.Channel, Muxers, cancellationToken).ConfigureAwait(false);
         var listener = new MultistreamListener(id => Muxers.Contains(id));
         return await Multistream.RespondAsync(attempt.Channel, listener, cancellationToken).ConfigureAwait(false)
             ?? throw new TransportException(
@@ -153,13 +160,17 @@ internal sealed class ConnectionUpgrader
         return e switch
         {
             OperationCanceledException => new TransportException(
-                TransportError.Timeout, $"securing the connection with {subject} took longer than {_options.UpgradeTimeout.TotalSeconds:0.###} s; "
-                    + $"the time was spent in {attempt.Stage}", e) { Peer = attempt.Peer },
+                TransportError.Timeout,
+                $"securing the connection with {subject} took longer than {_options.UpgradeTimeout.TotalSeconds:0.###} s; "
+                    + $"the time was spent in {attempt.Stage}",
+                e) { Peer = attempt.Peer },
             // Of a negotiation's own errors a caller only needs that securing failed; a single protocol is nothing it asked for.
             TransportException t => new TransportException(
-                t.Error is TransportError.UnsupportedProtocol or TransportError.ProtocolViolation or TransportError.LimitExceeded ? TransportError.HandshakeFailed : t.Error,
+                t.Error is TransportError.UnsupportedProtocol or TransportError.ProtocolViolation or TransportError.LimitExceeded
+                    ? TransportError.HandshakeFailed : t.Error,
                 $"{attempt.Stage} with {subject} failed: {t.Message}", t) { Peer = t.Peer ?? attempt.Peer },
-            _ => new TransportException(TransportError.HandshakeFailed, $"{attempt.Stage} with {subject} failed: {e.Message}", e) { Peer = attempt.Peer },
+            _ => new TransportException(
+                TransportError.HandshakeFailed, $"{attempt.Stage} with {subject} failed: {e.Message}", e) { Peer = attempt.Peer },
         };
     }
 

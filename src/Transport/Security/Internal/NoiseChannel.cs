@@ -124,7 +124,8 @@ internal sealed class NoiseChannel : IByteChannel
         return _readFailure = new TransportException(cause.Error, cause.Message, cause) { Peer = _remotePeer };
     }
 
-    private static TransportException Truncated() => new(TransportError.ConnectionClosed, "the connection ended in the middle of a sealed record");
+    private static TransportException Truncated() =>
+        new(TransportError.ConnectionClosed, "the connection ended in the middle of a sealed record");
 
     private void ExitRead()
     {
@@ -203,7 +204,8 @@ internal sealed class NoiseChannel : IByteChannel
 
     private void ThrowIfWriteFailed()
     {
-        if (_writeFailed) throw new TransportException(TransportError.ConnectionClosed, "an earlier write to the connection failed") { Peer = _remotePeer };
+        if (!_writeFailed) return;
+        throw new TransportException(TransportError.ConnectionClosed, "an earlier write to the connection failed") { Peer = _remotePeer };
     }
 
     private void ExitWrite()

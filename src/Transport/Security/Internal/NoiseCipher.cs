@@ -11,7 +11,8 @@ namespace FastShare.Transport.Security.Internal;
 internal sealed record NoiseSuite(string ProtocolId, string Name, Func<byte[], NoiseAead> CreateAead)
 {
     /// <summary>What every libp2p node speaks.</summary>
-    public static NoiseSuite ChaChaPoly { get; } = new(ProtocolIds.Noise, "Noise_XX_25519_ChaChaPoly_SHA256", key => new ChaChaPolyAead(key));
+    public static NoiseSuite ChaChaPoly { get; } = new(
+        ProtocolIds.Noise, "Noise_XX_25519_ChaChaPoly_SHA256", key => new ChaChaPolyAead(key));
 
     /// <summary>Between FastShare nodes: faster where the processor has AES instructions.</summary>
     public static NoiseSuite AesGcm { get; } = new(ProtocolIds.NoiseAesGcm, "Noise_XX_25519_AESGCM_SHA256", key => new AesGcmAead(key));
@@ -143,7 +144,8 @@ internal sealed class NoiseCipherState(NoiseAead aead, ulong nonce = 0) : IDispo
     private void ThrowIfExhausted()
     {
         if (Nonce == ReservedNonce)
-            throw new TransportException(TransportError.LimitExceeded, "the connection has sealed as many records as its key allows; connect anew");
+            throw new TransportException(
+                TransportError.LimitExceeded, "the connection has sealed as many records as its key allows; connect anew");
     }
 
     /// <inheritdoc/>

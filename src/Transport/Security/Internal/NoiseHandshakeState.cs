@@ -25,7 +25,8 @@ internal sealed class NoiseHandshakeState : IDisposable
     private int _message; // number of the next message
 
     /// <summary>Begins a handshake; takes over both key pairs.</summary>
-    public NoiseHandshakeState(NoiseSuite suite, ConnectionRole role, NoiseKeyPair staticKey, NoiseKeyPair ephemeralKey, ReadOnlySpan<byte> prologue = default)
+    public NoiseHandshakeState(
+        NoiseSuite suite, ConnectionRole role, NoiseKeyPair staticKey, NoiseKeyPair ephemeralKey, ReadOnlySpan<byte> prologue = default)
     {
         _suite = suite;
         _initiator = role == ConnectionRole.Dialer;
@@ -58,7 +59,8 @@ internal sealed class NoiseHandshakeState : IDisposable
     };
 
     /// <summary>Writes this side's next message and returns its length, <see cref="Overhead"/> more than the payload's.</summary>
-    /// <exception cref="TransportException"><see cref="TransportError.HandshakeFailed"/>: the peer's key read before is of low order.</exception>
+    /// <exception cref="TransportException"><see cref="TransportError.HandshakeFailed"/>: the peer's key read before is of low
+    /// order.</exception>
     public int WriteMessage(ReadOnlySpan<byte> payload, Span<byte> destination)
     {
         ThrowIfNotTurn(writing: true);
@@ -219,10 +221,12 @@ internal sealed class NoiseHandshakeState : IDisposable
 
     private void ThrowIfNotTurn(bool writing)
     {
-        if (IsComplete || writing != (_message % 2 == 0 == _initiator)) throw new InvalidOperationException("it is not this side's turn in the handshake");
+        bool ownTurn = (_message % 2 == 0) == _initiator; // the initiator has the first and the third message
+        if (IsComplete || writing != ownTurn) throw new InvalidOperationException("it is not this side's turn in the handshake");
     }
 
-    private static TransportException Failed(string why) => new(TransportError.HandshakeFailed, $"the peer broke the Noise handshake: {why}");
+    private static TransportException Failed(string why) =>
+        new(TransportError.HandshakeFailed, $"the peer broke the Noise handshake: {why}");
 
     /// <inheritdoc/>
     public void Dispose()

@@ -34,8 +34,8 @@ internal sealed class NoiseKeyPair : IDisposable
     /// </summary>
     public bool TryAgree(ReadOnlySpan<byte> remotePublic, Span<byte> secret)
     {
-        if (!NSecPublicKey.TryImport(KeyAgreementAlgorithm.X25519, remotePublic, KeyBlobFormat.RawPublicKey, out NSecPublicKey? remote) || remote is null)
-            return false;
+        NSecPublicKey.TryImport(KeyAgreementAlgorithm.X25519, remotePublic, KeyBlobFormat.RawPublicKey, out NSecPublicKey? remote);
+        if (remote is null) return false;
         var exportable = new SharedSecretCreationParameters { ExportPolicy = KeyExportPolicies.AllowPlaintextExport };
         using SharedSecret? shared = KeyAgreementAlgorithm.X25519.Agree(_key, remote, exportable);
         if (shared is null) return false;

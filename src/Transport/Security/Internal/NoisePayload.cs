@@ -24,7 +24,9 @@ internal sealed record NoisePayload(PublicKey IdentityKey, byte[] Signature, IRe
     /// <summary>The protobuf form.</summary>
     public byte[] Encode()
     {
-        ProtobufWriter payload = new ProtobufWriter().WriteBytes(IdentityKeyField, IdentityKey.Encode()).WriteBytes(SignatureField, Signature);
+        ProtobufWriter payload = new ProtobufWriter()
+            .WriteBytes(IdentityKeyField, IdentityKey.Encode())
+            .WriteBytes(SignatureField, Signature);
         if (StreamMuxers.Count == 0) return payload.ToArray();
         var extensions = new ProtobufWriter();
         foreach (string muxer in StreamMuxers) extensions.WriteString(StreamMuxersField, muxer);
@@ -62,7 +64,8 @@ internal sealed record NoisePayload(PublicKey IdentityKey, byte[] Signature, IRe
 
         if (identityKey.IsEmpty) throw Failed("its payload has no identity key");
         if (signature.IsEmpty) throw Failed("its payload has no signature");
-        if (!PublicKey.TryDecode(identityKey, out PublicKey? key)) throw Failed("its identity key is malformed or of an unsupported type or size");
+        if (!PublicKey.TryDecode(identityKey, out PublicKey? key))
+            throw Failed("its identity key is malformed or of an unsupported type or size");
         return new NoisePayload(key, signature.ToArray(), muxers.Count > MaxStreamMuxers ? [] : muxers);
     }
 

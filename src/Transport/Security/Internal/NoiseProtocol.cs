@@ -8,7 +8,8 @@ namespace FastShare.Transport.Security.Internal;
 /// <summary>
 /// The libp2p noise handshake, with ChaCha20-Poly1305 for everyone or with AES-256-GCM between FastShare nodes. Thread-safe.
 /// </summary>
-internal sealed class NoiseProtocol(PeerIdentity identity, NoiseSuite suite, BlockPool? pool = null, Func<NoiseKeyPair>? createKey = null) : ISecurityProtocol
+internal sealed class NoiseProtocol(
+    PeerIdentity identity, NoiseSuite suite, BlockPool? pool = null, Func<NoiseKeyPair>? createKey = null) : ISecurityProtocol
 {
     /// <summary>
     /// Longest handshake message accepted, in bytes. The largest that is in use is one with an 8192-bit RSA identity, about
@@ -62,7 +63,8 @@ internal sealed class NoiseProtocol(PeerIdentity identity, NoiseSuite suite, Blo
         ReadOnlyMemory<byte> first = await ReadFrameAsync(channel, buffer, cancellationToken).ConfigureAwait(false);
         // An initiator must not send anything in the clear besides its ephemeral key.
         if (first.Length != state.Overhead)
-            throw new TransportException(TransportError.HandshakeFailed, $"the peer's first Noise message has {first.Length} bytes instead of {state.Overhead}");
+            throw new TransportException(
+                TransportError.HandshakeFailed, $"the peer's first Noise message has {first.Length} bytes instead of {state.Overhead}");
         state.ReadMessage(first.Span, []);
         NoisePayload own = CreatePayload(state);
         await SendAsync(channel, state, own.Encode(), buffer, cancellationToken).ConfigureAwait(false);
@@ -93,12 +95,14 @@ internal sealed class NoiseProtocol(PeerIdentity identity, NoiseSuite suite, Blo
     }
 
     // Reads exactly one frame: what follows belongs to the channel that the handshake makes.
-    private static async ValueTask<ReadOnlyMemory<byte>> ReadFrameAsync(IByteChannel channel, byte[] buffer, CancellationToken cancellationToken)
+    private static async ValueTask<ReadOnlyMemory<byte>> ReadFrameAsync(
+        IByteChannel channel, byte[] buffer, CancellationToken cancellationToken)
     {
         await ReadExactlyAsync(channel, buffer.AsMemory(0, LengthPrefix), cancellationToken).ConfigureAwait(false);
         int length = BinaryPrimitives.ReadUInt16BigEndian(buffer);
         if (length > MaxMessageLength)
-            throw new TransportException(TransportError.HandshakeFailed, $"the peer's Noise handshake message has {length} bytes; the limit is {MaxMessageLength}");
+            throw new TransportException(
+                TransportError.HandshakeFailed, $"the peer's Noise handshake message has {length} bytes; the limit is {MaxMessageLength}");
         Memory<byte> message = buffer.AsMemory(LengthPrefix, length);
         await ReadExactlyAsync(channel, message, cancellationToken).ConfigureAwait(false);
         return message;
@@ -107,7 +111,8 @@ internal sealed class NoiseProtocol(PeerIdentity identity, NoiseSuite suite, Blo
     private static async ValueTask ReadExactlyAsync(IByteChannel channel, Memory<byte> destination, CancellationToken cancellationToken)
     {
         if (!await channel.TryReadExactlyAsync(destination, cancellationToken).ConfigureAwait(false))
-            throw new TransportException(TransportError.HandshakeFailed, "the peer closed the connection during the Noise handshake; it may have refused this node");
+            throw new TransportException(
+                TransportError.HandshakeFailed, "the peer closed the connection during the Noise handshake; it may have refused this node");
     }
 
     private SecuredChannel Finish(IByteChannel channel, NoiseHandshakeState state, NoisePayload remote, string? muxer)

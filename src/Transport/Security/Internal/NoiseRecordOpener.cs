@@ -42,7 +42,8 @@ internal sealed class NoiseRecordOpener(NoiseCipherState cipher, BlockPool pool)
     /// Reads what complete records give, as much as fits without cutting a second record; 0 if more must be received first.
     /// </summary>
     /// <exception cref="TransportException"><see cref="TransportError.ProtocolViolation"/>: forged, damaged, replayed, reordered, or too
-    /// short; <see cref="TransportError.LimitExceeded"/>. Nothing of that record was delivered, and every further call fails too.</exception>
+    /// short; <see cref="TransportError.LimitExceeded"/>. Nothing of that record was delivered, and every further call fails
+    /// too.</exception>
     public int Read(Span<byte> destination)
     {
         if (_plainCount > 0) return TakePlain(destination);
@@ -110,12 +111,14 @@ internal sealed class NoiseRecordOpener(NoiseCipherState cipher, BlockPool pool)
 
     private ReadOnlySpan<byte> CheckedRecord(int length) => length >= NoiseAead.TagLength
         ? _block.Span.Slice(_start + LengthPrefix, length)
-        : throw new TransportException(TransportError.ProtocolViolation, $"the peer sent a sealed record of {length} bytes; the shortest has {NoiseAead.TagLength}");
+        : throw new TransportException(
+            TransportError.ProtocolViolation, $"the peer sent a sealed record of {length} bytes; the shortest has {NoiseAead.TagLength}");
 
     private void Open(ReadOnlySpan<byte> record, Span<byte> plaintext)
     {
         if (!cipher.TryOpen(default, record, plaintext))
-            throw new TransportException(TransportError.ProtocolViolation, "a sealed record does not decrypt: it was damaged or forged on the way");
+            throw new TransportException(
+                TransportError.ProtocolViolation, "a sealed record does not decrypt: it was damaged or forged on the way");
         _start += LengthPrefix + record.Length;
     }
 

@@ -17,7 +17,9 @@ internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool)
     /// <summary>Most plaintext in one record, in bytes: Noise's 65535 less the tag. rust, go and js-libp2p all accept it.</summary>
     public const int MaxPlaintext = ushort.MaxValue - NoiseAead.TagLength;
 
-    /// <summary>Writes, and ends of writes, up to this many bytes join an open record: below it a record of their own costs more than a copy.</summary>
+    /// <summary>
+    /// Writes, and ends of writes, up to this many bytes join an open record: below it a record of their own costs more than a copy.
+    /// </summary>
     public const int SmallWrite = 4 << 10;
 
     /// <summary>Length field and tag of a record, in bytes.</summary>
@@ -88,7 +90,8 @@ internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool)
     private void EnsureRoom(int count)
     {
         if (_block.Length - _sealed >= count) return;
-        if (_sealed + count > pool.MaxBufferSize) throw new InvalidOperationException("the batch in hand must be flushed before more is written");
+        if (_sealed + count > pool.MaxBufferSize)
+            throw new InvalidOperationException("the batch in hand must be flushed before more is written");
         IMemoryOwner<byte> larger = pool.Rent(_sealed + count <= SmallBlock ? SmallBlock : pool.MaxBufferSize);
         int used = _open == NoRecord ? _sealed : _open + LengthPrefix + _openCount;
         _block.Span[..used].CopyTo(larger.Memory.Span);

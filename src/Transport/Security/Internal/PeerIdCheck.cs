@@ -14,6 +14,9 @@ internal static class PeerIdCheck
         if (actual == expected) return;
         throw new TransportException(
             TransportError.PeerIdMismatch,
-            $"expected peer {expected}, but {actual} answered; the address belongs to another node, or the peer has a new identity") { Peer = expected };
+            $"expected peer {expected}, but {actual} answered; the address belongs to another node, or the peer has a new identity")
+        {
+            Peer = expected,
+        };
     }
 }

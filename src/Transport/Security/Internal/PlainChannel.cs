@@ -197,7 +197,9 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
             ThrowIfWriteFailed();
             // Until it succeeds: after a send that failed or was cancelled nobody knows how much the peer got.
             _writeFailed = true;
-            sent = _segments.Count == 1 ? connection.SendAsync(_segments[0], cancellationToken) : connection.SendAsync(_segments, cancellationToken);
+            sent = _segments.Count == 1
+                ? connection.SendAsync(_segments[0], cancellationToken)
+                : connection.SendAsync(_segments, cancellationToken);
         }
         catch (Exception e)
         {

@@ -90,7 +90,8 @@ internal sealed class PlaintextProtocol(PeerIdentity identity) : ISecurityProtoc
             throw Failed("it is malformed", e);
         }
 
-        if (!PublicKey.TryDecode(encodedKey, out PublicKey? key)) throw Failed("its public key is missing, malformed or of an unsupported type or size");
+        if (!PublicKey.TryDecode(encodedKey, out PublicKey? key))
+            throw Failed("its public key is missing, malformed or of an unsupported type or size");
         return id.SequenceEqual(key.ToPeerId().Bytes) ? key : throw Failed("its peer id is not that of its public key");
     }
 
