@@ -19,7 +19,7 @@ public sealed class InterruptionTests : IDisposable
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]);
         await using (var link = new SlowLink(receiver.Address, Rate))
         {
-            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.ByAddress]);
+            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             sender.Interrupt();
             Assert.True(await sender.WaitForExitAsync() == 130, sender.ToString());
@@ -29,7 +29,7 @@ public sealed class InterruptionTests : IDisposable
         }
 
         Assert.Empty(FileTree.Published(_folder["in"]));
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.Known]);
         Assert.True(again.ExitCode == 0, again.ToString());
         Assert.InRange((await again.WaitForEventAsync("resumed")).GetProperty("bytesAlready").GetInt64(), 1, Length);
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
@@ -43,7 +43,7 @@ public sealed class InterruptionTests : IDisposable
         await using (ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]))
         {
             await using var link = new SlowLink(receiver.Address, Rate);
-            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.ByAddress]);
+            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             receiver.Process.Interrupt();
             Assert.True(await receiver.Process.WaitForExitAsync() == 130, receiver.Process.ToString());
@@ -51,7 +51,7 @@ public sealed class InterruptionTests : IDisposable
 
         Assert.Empty(FileTree.Published(_folder["in"]));
         await using ReceivingNode restarted = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--once", .. ReceivingNode.ByAddress]);
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", restarted.Address, .. ReceivingNode.ByAddress]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", restarted.Address, .. ReceivingNode.Known]);
         Assert.True(again.ExitCode == 0, again.ToString());
         Assert.InRange((await again.WaitForEventAsync("resumed")).GetProperty("bytesAlready").GetInt64(), 1, Length);
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
@@ -65,13 +65,13 @@ public sealed class InterruptionTests : IDisposable
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]);
         await using (var link = new SlowLink(receiver.Address, Rate))
         {
-            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.ByAddress]);
+            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             await sender.KillAsync();
         }
 
         Assert.Empty(FileTree.Published(_folder["in"]));
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.Known]);
         Assert.True(again.ExitCode == 0, again.ToString());
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
     }
@@ -83,7 +83,7 @@ public sealed class InterruptionTests : IDisposable
         await using (ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]))
         {
             await using var link = new SlowLink(receiver.Address, Rate);
-            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.ByAddress]);
+            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             await receiver.Process.KillAsync();
             await sender.KillAsync();
@@ -91,7 +91,7 @@ public sealed class InterruptionTests : IDisposable
 
         Assert.Empty(FileTree.Published(_folder["in"]));
         await using ReceivingNode restarted = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]);
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", restarted.Address, .. ReceivingNode.ByAddress]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", restarted.Address, .. ReceivingNode.Known]);
         Assert.True(again.ExitCode == 0, again.ToString());
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
         Assert.Equal(["file.bin"], Directory.EnumerateFileSystemEntries(_folder["in"]).Select(Path.GetFileName));

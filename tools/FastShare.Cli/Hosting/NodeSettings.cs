@@ -53,7 +53,7 @@ internal sealed class NodeOptions
         HelpName = "FILE", Description = "The key file (default: fastshare/identity.key in your configuration folder)",
     };
 
-    private readonly Option<bool> _ephemeral = new("--ephemeral") { Description = "Use a fresh identity, for this run only" };
+    private readonly Option<bool> _ephemeral = new("--ephemeral") { Description = "Use a fresh identity, for this run only (a later run cannot resume its transfers)" };
 
     private readonly Option<bool> _insecure = new("--insecure") { Description = "No encryption and no authentication; both sides must say so" };
 
