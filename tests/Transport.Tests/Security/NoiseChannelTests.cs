@@ -348,8 +348,8 @@ public sealed class NoiseChannelTests
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => flush);
         Assert.Equal(TransportError.ConnectionClosed, Assert.Throws<TransportException>(() => channel.Write(RandomBytes(1))).Error);
-        Assert.Equal(
-            TransportError.ConnectionClosed, (await Assert.ThrowsAsync<TransportException>(() => channel.FlushAsync(CancellationToken.None).AsTask())).Error);
+        var error = await Assert.ThrowsAsync<TransportException>(() => channel.FlushAsync(CancellationToken.None).AsTask());
+        Assert.Equal(TransportError.ConnectionClosed, error.Error);
     }
 
     [Fact]
