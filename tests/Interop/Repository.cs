@@ -1,0 +1,28 @@
+namespace FastShare.Interop;
+
+/// <summary>Where this checkout lies.</summary>
+internal static class Repository
+{
+    /// <summary>The folder of the solution, found upwards from the test program.</summary>
+    public static string Root { get; } = Find();
+
+    /// <summary>The <c>fastshare</c> command, built beside the tests in the same configuration.</summary>
+    public static string Command
+    {
+        get
+        {
+            string configuration = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
+            return Path.Combine(Root, "tools", "FastShare.Cli", "bin", configuration, "net10.0", OperatingSystem.IsWindows() ? "fastshare.exe" : "fastshare");
+        }
+    }
+
+    private static string Find()
+    {
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "FastShare.sln"))) return folder.FullName;
+        }
+
+        throw new InvalidOperationException($"no FastShare.sln above {AppContext.BaseDirectory}");
+    }
+}
