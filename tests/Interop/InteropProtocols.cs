@@ -39,12 +39,7 @@ internal static class InteropProtocols
                 throw;
             }
         });
-        swarm.Handle(Digest, async (stream, cancellationToken) =>
-        {
-            string digest = await DigestAsync(stream.Input, cancellationToken);
-            await stream.Output.WriteAsync(Encoding.ASCII.GetBytes(digest), cancellationToken);
-            await stream.Output.CompleteAsync();
-        });
+        swarm.Handle(Digest, AnswerDigestAsync);
         swarm.Handle(Early, async (stream, cancellationToken) =>
         {
             await stream.Output.WriteAsync("early"u8.ToArray(), cancellationToken);
@@ -56,6 +51,14 @@ internal static class InteropProtocols
             await stream.Input.ReadAsync(cancellationToken);
             stream.Reset();
         });
+    }
+
+    /// <summary>What a <see cref="Digest"/> stream's listener does.</summary>
+    public static async Task AnswerDigestAsync(PeerStream stream, CancellationToken cancellationToken)
+    {
+        string digest = await DigestAsync(stream.Input, cancellationToken);
+        await stream.Output.WriteAsync(Encoding.ASCII.GetBytes(digest), cancellationToken);
+        await stream.Output.CompleteAsync();
     }
 
     /// <summary>Sends <paramref name="bytes"/> and the end; checks that the same come back while they are being sent.</summary>

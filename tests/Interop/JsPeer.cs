@@ -1,5 +1,4 @@
 using System.Text.Json;
-using FastShare.Transport;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Interop;
@@ -45,15 +44,15 @@ internal sealed class JsPeer : IAsyncDisposable
         }
     }
 
-    public static Task<JsPeer> StartAsync(SecurityMode security) =>
-        StartAsync(new { security = security == SecurityMode.Noise ? "noise" : "plaintext" });
-
     /// <summary>Has the peer do something and waits for its answer.</summary>
+    /// <param name="command">One of the commands of <c>js/peer.mjs</c>.</param>
+    /// <param name="peer">The other peer that the command is about.</param>
+    /// <param name="arguments">An anonymous object of further arguments.</param>
     /// <exception cref="JsPeerException">It answered with an error.</exception>
-    public async Task<JsonElement> DoAsync(string command, object? arguments = null)
+    public async Task<JsonElement> DoAsync(string command, PeerId peer, object? arguments = null)
     {
         int id = Interlocked.Increment(ref _lastCommand);
-        var line = new Dictionary<string, object?> { ["id"] = id, ["do"] = command };
+        var line = new Dictionary<string, object?> { ["id"] = id, ["do"] = command, ["peer"] = peer.ToString() };
         if (arguments is not null)
         {
             foreach (System.Reflection.PropertyInfo property in arguments.GetType().GetProperties())

@@ -38,8 +38,8 @@ public sealed class MdnsInteropTests : IDisposable
             Assert.Contains("/ip4/10.77.0.2/tcp/", seen.GetProperty("addresses").ToString(), StringComparison.Ordinal);
 
             // The hint is good: js connects to what it found.
-            await js.DoAsync("dial", new { address = reachable.WithPeerId(PeerId.Parse(id)) });
-            Assert.True((await js.DoAsync("ping", new { peer = id })).GetDouble() >= 0);
+            await js.DoAsync("dial", PeerId.Parse(id), new { address = reachable.WithPeerId(PeerId.Parse(id)) });
+            Assert.True((await js.DoAsync("ping", PeerId.Parse(id))).GetDouble() >= 0);
         }
         finally
         {

@@ -1,10 +1,13 @@
+using System.Text.Json;
 using System.Threading.Channels;
 using FastShare.Transport;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Interop;
 
-/// <summary>A FastShare node and a js-libp2p node on the loopback interface, connected or not.</summary>
+/// <summary>
+/// A FastShare node of a test's own and a js-libp2p node, which may serve other tests too, on the loopback interface, connected or not.
+/// </summary>
 internal sealed class Pair : IAsyncDisposable
 {
     private readonly PeerIdentity _identity;
@@ -29,15 +32,13 @@ internal sealed class Pair : IAsyncDisposable
     public PeerConnection Connection => Assert.Single(Swarm.Connections);
 
     /// <summary>Two nodes that do not know each other.</summary>
-    public static async Task<Pair> StartAsync(SecurityMode security, int? jsWindow = null)
+    public static async Task<Pair> StartAsync(SecurityMode security, JsPeer js)
     {
-        JsPeer js = await JsPeer.StartAsync(new { security = security == SecurityMode.Noise ? "noise" : "plaintext", window = jsWindow });
-        Pair? pair = null;
+        PeerIdentity identity = PeerIdentity.Generate();
+        var swarm = new Swarm(new SwarmOptions { Identity = identity, Security = security, AgentVersion = "fastshare/interop" });
+        var pair = new Pair(identity, swarm, js);
         try
         {
-            PeerIdentity identity = PeerIdentity.Generate();
-            var swarm = new Swarm(new SwarmOptions { Identity = identity, Security = security, AgentVersion = "fastshare/interop" });
-            pair = new Pair(identity, swarm, js);
             swarm.EnablePerf();
             InteropProtocols.Serve(swarm, d => pair._drained.Writer.TryWrite(d), e => pair._failed.Writer.TryWrite(e));
             await swarm.ListenAsync(Multiaddr.Parse("/ip4/127.0.0.1/tcp/0"));
@@ -45,27 +46,28 @@ internal sealed class Pair : IAsyncDisposable
         }
         catch
         {
-            await (pair?.DisposeAsync() ?? js.DisposeAsync());
+            await pair.DisposeAsync();
             throw;
         }
     }
 
     /// <summary>Two nodes with one connection, dialed by either.</summary>
-    public static async Task<Pair> ConnectAsync(SecurityMode security, bool jsDials, int? jsWindow = null)
+    public static async Task<Pair> ConnectAsync(SecurityMode security, JsPeer js, bool jsDials)
     {
-        Pair pair = await StartAsync(security, jsWindow);
+        Pair pair = await StartAsync(security, js);
         try
         {
             if (jsDials)
             {
-                await pair.Js.DoAsync("dial", new { address = pair.Address });
-                // FastShare's end is ready about when js's is: this joins it.
-                await pair.Swarm.ConnectAsync(pair.Js.Id);
+                IAsyncEnumerable<SwarmEvent> events = pair.Swarm.WatchAsync(TestContext.Current.CancellationToken);
+                await pair.DoAsync("dial", new { address = pair.Address });
+                // js may have its end before FastShare has its own
+                await events.FirstAsync(e => e is SwarmEvent.Connected);
             }
             else
             {
-                await pair.Swarm.ConnectAsync(pair.Js.Id, pair.Js.Addresses);
-                await pair.Js.Process.EventAsync("opened");
+                await pair.Swarm.ConnectAsync(js.Id, js.Addresses);
+                await pair.EventAsync("opened");
             }
 
             return pair;
@@ -75,6 +77,16 @@ internal sealed class Pair : IAsyncDisposable
             await pair.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Has js do something with this FastShare node, unless the arguments name another.</summary>
+    public Task<JsonElement> DoAsync(string command, object? arguments = null) => Js.DoAsync(command, Swarm.LocalPeer, arguments);
+
+    /// <summary>The first event of js, past or to come, that concerns this FastShare node.</summary>
+    public Task<JsonElement> EventAsync(string name)
+    {
+        string self = Swarm.LocalPeer.ToString();
+        return Js.Process.EventAsync(name, e => e.GetProperty("peer").GetString() == self);
     }
 
     /// <summary>Digest of what the next 'early' stream brought to FastShare.</summary>
@@ -88,7 +100,6 @@ internal sealed class Pair : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Swarm.DisposeAsync();
-        await Js.DisposeAsync();
         _identity.Dispose();
     }
 }

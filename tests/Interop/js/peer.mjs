@@ -51,10 +51,10 @@ await node.handle(DIGEST, async stream => {
   await send(stream, new TextEncoder().encode(digest))
   await stream.close()
 }, many)
-await node.handle(EARLY, async stream => {
+await node.handle(EARLY, async (stream, connection) => {
   await send(stream, new TextEncoder().encode('early'))
   await stream.close()
-  write({ event: 'drained', ...await drain(stream) })
+  write({ event: 'drained', peer: connection.remotePeer.toString(), ...await drain(stream) })
 }, many)
 await node.handle(RESET, async stream => {
   for await (const chunk of read(stream)) {
@@ -100,8 +100,8 @@ const commands = {
   identify: async ({ peer }) => await identifyOf(peer).result,
   perf: async ({ peer, upload, download }) => await runPerf(connectionTo(peer), upload, download),
   echo: async ({ peer, sizes }) => (await Promise.all(sizes.map(size => echoOnce(peer, size)))).reduce((a, b) => a + b, 0),
-  digest: async ({ peer, size }) => {
-    const stream = await open(peer, DIGEST)
+  digest: async ({ peer, size, protocol }) => {
+    const stream = await open(peer, protocol ?? DIGEST)
     const bytes = random(size)
     const answer = collect(stream)
     await send(stream, bytes)
@@ -140,7 +140,7 @@ const commands = {
     return null
   },
   hangUp: async ({ peer }) => await node.hangUp(peerIdFromString(peer)),
-  connections: () => node.getConnections().map(describe)
+  connections: ({ peer }) => node.getConnections(peerIdFromString(peer)).map(describe)
 }
 
 write({ event: 'listening', peer: node.peerId.toString(), addresses: node.getMultiaddrs().map(String) })

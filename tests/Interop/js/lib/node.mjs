@@ -14,7 +14,6 @@ import { createLibp2p } from 'libp2p'
  * @param {string[]} [options.listen] multiaddrs; none: dials only
  * @param {boolean} [options.mdns]
  * @param {number} [options.mdnsInterval] milliseconds between queries
- * @param {number} [options.window] initial yamux window in bytes
  * @param {(peer: import('@libp2p/interface').PeerInfo) => void} [onFound] called for every peer that mDNS finds, each time
  */
 export async function createNode (options = {}, onFound = () => {}) {
@@ -24,7 +23,7 @@ export async function createNode (options = {}, onFound = () => {}) {
     addresses: { listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()],
     connectionEncrypters: [security === 'noise' ? noise() : plaintext()],
-    streamMuxers: [yamux(options.window ? { streamOptions: { initialStreamWindowSize: options.window } } : {})],
+    streamMuxers: [yamux()],
     peerDiscovery: options.mdns ? [watched(mdns({ interval: options.mdnsInterval ?? 2000 }), onFound)] : [],
     // The default lets in five connections a second from one host; tests come from one host.
     connectionManager: { inboundConnectionThreshold: 1000, maxIncomingPendingConnections: 100 },

@@ -39,7 +39,8 @@ export async function * read (stream) {
     while (true) {
       while (chunks.length > 0) yield chunks.shift()
       if (error != null) throw error
-      if (ended) return
+      // Negotiation gives back what it read too far, even after the end was told.
+      if (ended && stream.readBufferLength === 0) return
       await new Promise(resolve => { wake = resolve })
     }
   } finally {
