@@ -72,7 +72,7 @@ public sealed partial class Swarm : IAsyncDisposable
     }
 
     /// <summary>Every connection open now.</summary>
-    public IReadOnlyList<PeerConnection> Connections => _table.Connections;
+    public IReadOnlyList<PeerConnection> Connections => [.. _table.Connections.Where(connection => !connection.Closed.IsCompleted)];
 
     /// <summary>Bound addresses, wildcards replaced by the addresses of this machine's interfaces (loopback last), each ending in this node's peer id.</summary>
     public IReadOnlyList<Multiaddr> GetReachableAddresses() => [.. ReachableAddresses().Select(a => a.WithPeerId(LocalPeer))];

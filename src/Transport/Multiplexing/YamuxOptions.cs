@@ -50,6 +50,12 @@ internal sealed class YamuxOptions
     public int MaxUnacknowledged { get; init => field = InRange(value, 1, 65536, nameof(MaxUnacknowledged)); } = 256;
 
     /// <summary>
+    /// The same until the remote side has answered any stream at all. Default 8: js-libp2p gives up a connection on which more than
+    /// ten streams arrive before its handlers are in place.
+    /// </summary>
+    public int MaxUnacknowledgedAtFirst { get; init => field = InRange(value, 1, 65536, nameof(MaxUnacknowledgedAtFirst)); } = 8;
+
+    /// <summary>
     /// Payload of one data frame while one stream has data. Default 131038: exactly two sealed records of 65519 bytes, for a Noise
     /// channel gives large writes records of their own. Peers accept any size up to the window (rust: up to 1 MiB).
     /// </summary>

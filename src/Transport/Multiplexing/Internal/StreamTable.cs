@@ -16,6 +16,7 @@ internal sealed class StreamTable
     private readonly Channel<YamuxStream> _accepts = Channel.CreateUnbounded<YamuxStream>(); // bounded by the accept backlog
     private readonly uint _remoteParity;
     private ulong _nextId; // wider than an id, so that it can run out
+    private int _withheld; // open slots that come with the remote side's first answer
     private int _inbound; // slots taken by the remote side's streams
     private bool _closed;
 
@@ -24,7 +25,9 @@ internal sealed class StreamTable
         _connection = connection;
         _nextId = role == ConnectionRole.Dialer ? 1u : 2u;
         _remoteParity = role == ConnectionRole.Dialer ? 0u : 1u;
-        OpenSlots = new SemaphoreSlim(connection.Options.MaxUnacknowledged);
+        int atFirst = Math.Min(connection.Options.MaxUnacknowledgedAtFirst, connection.Options.MaxUnacknowledged);
+        OpenSlots = new SemaphoreSlim(atFirst);
+        _withheld = connection.Options.MaxUnacknowledged - atFirst;
     }
 
     /// <summary>What became of a SYN.</summary>
@@ -89,8 +92,15 @@ internal sealed class StreamTable
 
     public void ReleaseInboundSlot() => _inbound--;
 
-    /// <summary>An own stream was answered, or is over.</summary>
-    public void OnAcknowledged() => OpenSlots.Release();
+    /// <summary>The remote side answered an own stream.</summary>
+    public void OnAcknowledged()
+    {
+        OpenSlots.Release(1 + _withheld);
+        _withheld = 0;
+    }
+
+    /// <summary>An own stream is over before the remote side answered it.</summary>
+    public void OnAbandoned() => OpenSlots.Release();
 
     /// <summary>Remembers a stream that waits for the remote end only.</summary>
     public void Linger(YamuxStream stream) => _lingering.Add(stream);

@@ -303,7 +303,7 @@ internal sealed class YamuxStream : IMuxedStream
     {
         Debug.Assert(!IsGone, "a stream leaves the table once");
         _state |= StreamState.Gone;
-        if (Acknowledge()) _connection.Streams.OnAcknowledged();
+        if (Acknowledge()) _connection.Streams.OnAbandoned();
         _connection.Streams.Remove(this);
         ReleaseSlot();
     }
