@@ -1,4 +1,3 @@
-using FastShare.Transport;
 using FastShare.Transport.Security;
 
 namespace FastShare.Testing.Multiplexing;
@@ -16,7 +15,6 @@ internal sealed class MemoryByteChannel : IByteChannel
     private readonly bool _checkChanges;
     private int _copied;
     private int _writing; // interlocked: 1 while the writing side is busy
-    private int _reading; // interlocked
 
     private MemoryByteChannel(MemoryPipe output, MemoryPipe input, int batchSize, bool checkChanges)
     {
@@ -56,19 +54,8 @@ internal sealed class MemoryByteChannel : IByteChannel
         return (new MemoryByteChannel(toRight, toLeft, batchSize, checkChanges), new MemoryByteChannel(toLeft, toRight, batchSize, checkChanges));
     }
 
-    public async ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken)
-    {
-        if (destination.IsEmpty) throw new InvalidOperationException("a read needs room");
-        if (Interlocked.Exchange(ref _reading, 1) != 0) throw new InvalidOperationException("two reads at a time");
-        try
-        {
-            return await _input.ReadAsync(destination, cancellationToken);
-        }
-        finally
-        {
-            Volatile.Write(ref _reading, 0);
-        }
-    }
+    public ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken) =>
+        destination.IsEmpty ? throw new InvalidOperationException("a read needs room") : _input.ReadAsync(destination);
 
     public void Write(ReadOnlyMemory<byte> data)
     {
@@ -87,14 +74,45 @@ internal sealed class MemoryByteChannel : IByteChannel
         Volatile.Write(ref _writing, 0);
     }
 
-    public async ValueTask FlushAsync(CancellationToken cancellationToken)
+    public ValueTask FlushAsync(CancellationToken cancellationToken)
     {
         if (Interlocked.Exchange(ref _writing, 1) != 0) throw new InvalidOperationException("two writers at a time");
         if (_batch.Count > 0) Flushes++;
+        int piece = 0;
+        int sent = 0;
+        while (piece < _batch.Count)
+        {
+            sent += _output.Write(_batch[piece].Span[sent..]);
+            if (sent < _batch[piece].Length) return FlushRestAsync(piece, sent, cancellationToken);
+            piece++;
+            sent = 0;
+        }
+
+        EndFlush();
+        return default;
+    }
+
+    private async ValueTask FlushRestAsync(int piece, int sent, CancellationToken cancellationToken)
+    {
+        for (; piece < _batch.Count; piece++, sent = 0)
+        {
+            while (true)
+            {
+                Task room = _output.Room;
+                sent += _output.Write(_batch[piece].Span[sent..]);
+                if (sent == _batch[piece].Length) break;
+                await room.WaitAsync(cancellationToken);
+            }
+        }
+
+        EndFlush();
+    }
+
+    private void EndFlush()
+    {
         int offset = 0;
         foreach (ReadOnlyMemory<byte> piece in _batch)
         {
-            await _output.WriteAsync(piece, cancellationToken);
             if (_checkChanges && !piece.Span.SequenceEqual(_copies.AsSpan(offset, piece.Length)))
                 throw new InvalidOperationException("memory changed between write and the end of the flush");
             offset += piece.Length;
@@ -123,105 +141,5 @@ internal sealed class MemoryByteChannel : IByteChannel
         IsDisposed = true;
         Abort();
         return default;
-    }
-}
-
-/// <summary>One direction of bytes with bounded room.</summary>
-internal sealed class MemoryPipe(int capacity, int maxRead)
-{
-    private readonly Lock _sync = new();
-    private readonly byte[] _ring = new byte[capacity];
-    private readonly SemaphoreSlim _readable = new(0);
-    private readonly SemaphoreSlim _writable = new(0);
-    private int _start;
-    private int _count;
-    private bool _readerWaits;
-    private bool _writerWaits;
-    private bool _finished;
-    private string? _broken;
-
-    public async ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken)
-    {
-        while (true)
-        {
-            lock (_sync)
-            {
-                if (_count > 0)
-                {
-                    int count = Math.Min(Math.Min(destination.Length, maxRead), Math.Min(_count, capacity - _start));
-                    _ring.AsSpan(_start, count).CopyTo(destination.Span);
-                    _start = (_start + count) % capacity;
-                    _count -= count;
-                    if (_writerWaits)
-                    {
-                        _writerWaits = false;
-                        _writable.Release();
-                    }
-
-                    return count;
-                }
-
-                if (_finished) return 0;
-                if (_broken is not null) throw new TransportException(TransportError.ConnectionReset, _broken);
-                _readerWaits = true;
-            }
-
-            await _readable.WaitAsync(cancellationToken);
-        }
-    }
-
-    public async ValueTask WriteAsync(ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
-    {
-        while (true)
-        {
-            lock (_sync)
-            {
-                if (_broken is not null) throw new TransportException(TransportError.ConnectionReset, _broken);
-                while (!data.IsEmpty && _count < capacity)
-                {
-                    int end = (_start + _count) % capacity;
-                    int count = Math.Min(data.Length, Math.Min(capacity - _count, capacity - end));
-                    data.Span[..count].CopyTo(_ring.AsSpan(end));
-                    _count += count;
-                    data = data[count..];
-                }
-
-                Wake(ref _readerWaits, _readable);
-                if (data.IsEmpty) return;
-                _writerWaits = true;
-            }
-
-            await _writable.WaitAsync(cancellationToken);
-        }
-    }
-
-    /// <summary>The writer has ended: the reader sees what is left, then the end.</summary>
-    public void Finish()
-    {
-        lock (_sync)
-        {
-            if (_broken is not null) return;
-            _finished = true;
-            Wake(ref _readerWaits, _readable);
-        }
-    }
-
-    /// <summary>Both ends fail; bytes in flight are lost, unless the writer had finished before.</summary>
-    public void Break(string message)
-    {
-        lock (_sync)
-        {
-            _broken ??= message;
-            if (!_finished) _count = 0;
-            Wake(ref _readerWaits, _readable);
-            Wake(ref _writerWaits, _writable);
-        }
-    }
-
-    private static void Wake(ref bool waits, SemaphoreSlim signal)
-    {
-        if (!waits) return;
-        waits = false;
-        signal.Release();
     }
 }

@@ -173,7 +173,8 @@ public abstract partial class MuxConformanceTests
     public async Task Aborting_fails_everything_with_the_reason()
     {
         (IMuxedStream near, IMuxedStream far) = await OpenAsync();
-        Task reading = near.Input.ReadAsync().AsTask();
+        (IMuxedStream idle, _) = await OpenAsync();
+        Task reading = idle.Input.ReadAsync().AsTask();
         Task writing = near.Output.WriteAsync(new byte[10_000_000]).AsTask();
         Task remote = far.Output.WriteAsync(new byte[10_000_000]).AsTask();
         var reason = new TransportException(TransportError.LimitExceeded, "enough");

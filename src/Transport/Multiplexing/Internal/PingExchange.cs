@@ -9,7 +9,11 @@ internal sealed class PingExchange
     // A result this fresh is as good as another measurement; it bounds what a caller in a loop can send.
     private static readonly TimeSpan Fresh = TimeSpan.FromMilliseconds(1);
 
+    // The first answers of a connection come from cold code on both sides; a few in a row soon show the path itself.
+    private const int OpeningPings = 3;
+
     private long _roundTripTicks = -1; // volatile
+    private int _opening = OpeningPings;
     private TimeSpan _lastSample;
     private TimeSpan _lastSampleAt;
     private TaskCompletionSource<TimeSpan>? _callers; // share the ping in flight
@@ -19,7 +23,10 @@ internal sealed class PingExchange
     private uint? _pong;
     private TransportException? _failure;
 
-    /// <summary>Smoothed round-trip time: each sample counts half, as in go-yamux. Thread-safe.</summary>
+    /// <summary>
+    /// Smoothed round-trip time: a slower sample counts half, as in go-yamux, for it may have waited behind bulk data; a faster one
+    /// counts at once, for the path is no slower than that. Thread-safe.
+    /// </summary>
     public TimeSpan? RoundTripTime => Volatile.Read(ref _roundTripTicks) is var ticks and >= 0 ? TimeSpan.FromTicks(ticks) : null;
 
     /// <summary>Whether a ping of ours is queued or unanswered.</summary>
@@ -62,10 +69,12 @@ internal sealed class PingExchange
         _value++;
         _lastSampleAt = now;
         _lastSample = now - _sentAt;
-        long smoothed = _roundTripTicks < 0 ? _lastSample.Ticks : (_roundTripTicks + _lastSample.Ticks) / 2;
-        Volatile.Write(ref _roundTripTicks, smoothed);
+        long ticks = _lastSample.Ticks;
+        Volatile.Write(ref _roundTripTicks, _roundTripTicks < 0 || ticks < _roundTripTicks ? ticks : (_roundTripTicks + ticks) / 2);
         _callers?.TrySetResult(_lastSample);
         _callers = null;
+        if (--_opening > 0) Ask(now);
+        else _opening = 0;
         return true;
     }
 
