@@ -16,7 +16,7 @@ namespace FastShare.Transfer.Planning;
 ///       ‖ modification time (8 bytes, big-endian two's complement: nanoseconds since 1970-01-01 UTC)
 ///       ‖ file: size (varint) | folder: nothing | link: target length (varint, 1 to 4095) ‖ target (UTF-8)
 /// </code>
-/// Ids count up from the first id. Varints are minimal, nothing follows the last entry. Pure and thread-safe.
+/// Ids count up from the first id, which is 0 in an empty page. Varints are minimal, nothing follows the last entry. Pure and thread-safe.
 /// </summary>
 internal static class ManifestPage
 {
@@ -102,7 +102,7 @@ internal static class ManifestPage
         ulong first = ReadVarint(ref page), count = ReadVarint(ref page);
         if (count > MaxEntries) throw Violation($"it says it has {count} entries");
         if (count * MinEntryBytes > (ulong)page.Length) throw Violation("it ends early");
-        if (first > uint.MaxValue - count) throw Violation($"its first id is {first}");
+        if (first > (count == 0 ? 0 : uint.MaxValue - count)) throw Violation($"its first id is {first}");
 
         var entries = new List<ManifestEntry>((int)count);
         for (uint i = 0; i < count; i++) entries.Add(ReadEntry(ref page, (uint)first + i));

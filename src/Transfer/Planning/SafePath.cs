@@ -123,8 +123,8 @@ internal static class SafePath
         while (rest.StartsWith("..") && (rest.Length == 2 || rest[2] == '/'))
         {
             if (--ups < 0) return "the link points out of the destination";
-            rest = rest.Length == 2 ? default : rest[3..];
-            if (rest.IsEmpty) return null;
+            if (rest.Length == 2) return null;
+            rest = rest[3..];
         }
 
         PathRule rule = Check(rest);
