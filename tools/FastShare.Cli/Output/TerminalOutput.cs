@@ -144,6 +144,7 @@ internal sealed class TerminalOutput(IAnsiConsole console, bool quiet, bool live
             {
                 await console.Progress()
                     .AutoClear(true)
+                    .ExcludeVerticalPadding()
                     .Columns(
                         new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(),
                         new SnapshotColumn())
