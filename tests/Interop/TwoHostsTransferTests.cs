@@ -42,7 +42,7 @@ public sealed class TwoHostsTransferTests : IDisposable
         string folder = Path.Combine(root, "folder");
         Directory.CreateDirectory(Path.Combine(folder, "deep", "deeper"));
         Directory.CreateDirectory(Path.Combine(folder, "empty"));
-        Write(Path.Combine(root, "big.iso"), 200 << 20);
+        Write(Path.Combine(root, "big.iso"), 64 << 20);
         Write(Path.Combine(folder, "nothing"), 0);
         Write(Path.Combine(folder, "Grüße 日本語.txt"), 12_345);
         Write(Path.Combine(folder, "deep", "script.sh"), 100);
