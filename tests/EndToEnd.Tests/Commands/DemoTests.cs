@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using FastShare.EndToEnd.Tests.Processes;
 
@@ -39,6 +40,47 @@ public sealed class DemoTests : IDisposable
         FileTree.AssertEqual(_folder["kept/sent"], _folder["kept/received"]);
         await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, "demo", "--size", "1MiB", "--no-mdns", "--dir", "kept");
         Assert.True(again.ExitCode == 6, again.ToString());
+    }
+
+    [Fact]
+    public async Task Interrupted_demonstration_removes_what_it_made()
+    {
+        await using FastShareProcess demo = FastShareProcess.Start(_folder, "demo", "--size", "64MiB");
+        int receiver = await ReceiverAsync(demo);
+        demo.Interrupt();
+        Assert.True(await demo.WaitForExitAsync() == 130, demo.ToString());
+        Assert.Empty(Directory.EnumerateFileSystemEntries(_folder.Temporary));
+        await AssertEndsAsync(receiver);
+    }
+
+    [Fact]
+    public async Task Receiver_ends_when_the_demonstration_is_killed()
+    {
+        await using FastShareProcess demo = FastShareProcess.Start(_folder, "demo", "--size", "64MiB");
+        int receiver = await ReceiverAsync(demo);
+        await demo.KillAsync();
+        await AssertEndsAsync(receiver);
+    }
+
+    // From the line "Receiver: process N, peer …".
+    private static async Task<int> ReceiverAsync(FastShareProcess demo)
+    {
+        const string Start = "Receiver: process ";
+        string line = await demo.WaitForLineAsync(text => text.StartsWith(Start, StringComparison.Ordinal));
+        return int.Parse(line[Start.Length..].Split(',')[0], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    private static async Task AssertEndsAsync(int process)
+    {
+        try
+        {
+            using var running = Process.GetProcessById(process);
+            await running.WaitForExitAsync().WaitAsync(FastShareProcess.HangLimit);
+        }
+        catch (ArgumentException)
+        {
+            // it has ended already
+        }
     }
 
     public void Dispose() => _folder.Dispose();

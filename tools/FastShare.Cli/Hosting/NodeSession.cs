@@ -110,7 +110,7 @@ internal sealed class NodeSession : IAsyncDisposable
             TimeProvider = context.TimeProvider,
             LoggerFactory = context.Logs,
         }),
-        error => context.Output.Warn($"Peers cannot be found on the local network: {EventText.Escape(error.Message)} Addresses still work."));
+        error => context.Output.Warn($"Peers cannot be found on the local network: {EventText.Escape(error.Message.TrimEnd('.'))}. Addresses still work."));
 
     public async ValueTask DisposeAsync()
     {
