@@ -28,7 +28,9 @@ internal interface IMuxedConnection : IAsyncDisposable
     /// <summary>Streams open now, both directions.</summary>
     int StreamCount { get; }
 
-    /// <summary>Completes when the connection is over; never faults. The result is why: null for an orderly close from either side.</summary>
+    /// <summary>
+    /// Completes when the connection is over; never faults. The result is why: null for an orderly close from either side.
+    /// </summary>
     Task<TransportException?> Closed { get; }
 
     /// <summary>Says goodbye (go-away), flushes and closes. Open streams are reset. Idempotent.</summary>
@@ -50,8 +52,12 @@ internal interface IMuxedConnection : IAsyncDisposable
 /// The remote end shows as <see cref="ReadResult.IsCompleted"/>, a reset as <see cref="TransportException"/> with
 /// <see cref="TransportError.StreamReset"/> after the bytes that came before it, a lost connection as
 /// <see cref="TransportError.ConnectionClosed"/>. One reader at a time.</para>
-/// <para>Disposing completes both directions; where that is not an orderly end of both, the stream is reset. A stream is gone
-/// when both directions ended.</para>
+/// <para>Disposing resets the stream if its output was not completed. Otherwise it completes the input: if the remote side has not
+/// finished by then, it is reset as soon as it evidently still sends (bytes were left unread, more come, or its credit is used up),
+/// at the latest after a few seconds; an immediate reset would make some implementations lose the last bytes sent to them. Who no
+/// longer wants an answer calls <see cref="Reset"/>. A stream is gone when both directions ended.</para>
+/// <para>A cancelled write waits until the operating system has let go of its memory. If part of it had been sent, the stream cannot
+/// end properly any more: further writes fail, and completing the output resets it.</para>
 /// </remarks>
 public interface IMuxedStream : IDuplexPipe, IAsyncDisposable
 {

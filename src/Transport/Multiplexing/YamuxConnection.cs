@@ -155,7 +155,7 @@ internal sealed class YamuxConnection : IMuxedConnection
         {
             End(reason: null, goAway: null);
             await DisposeChannelAsync().ConfigureAwait(false);
-            _closed.TrySetResult(null);
+            lock (Gate) _closed.TrySetResult(_reason);
             return;
         }
 
@@ -166,7 +166,8 @@ internal sealed class YamuxConnection : IMuxedConnection
         catch (TimeoutException)
         {
             Abort(new TransportException(
-                TransportError.Timeout, $"the remote side did not take what was queued within {Options.CloseTimeout.TotalSeconds:0.#} s of closing"));
+                TransportError.Timeout,
+                $"the remote side did not take what was queued within {Options.CloseTimeout.TotalSeconds:0.#} s of closing"));
             await run.ConfigureAwait(false);
         }
         catch (OperationCanceledException)
@@ -270,7 +271,8 @@ internal sealed class YamuxConnection : IMuxedConnection
         {
             TimeSpan now = Now;
             Streams.ResetLingering(now);
-            step = Heartbeat.Decide(Options, now, new HeartbeatState(_reader.LastInput, Pings.AskedAt, Pings.InFlight, flushStarted), out wait);
+            var state = new HeartbeatState(_reader.LastInput, Pings.AskedAt, Pings.InFlight, flushStarted);
+            step = Heartbeat.Decide(Options, now, state, out wait);
             if (step == HeartbeatStep.Ping && (asked = Pings.Ask(now))) Writer.QueuePing();
         }
 

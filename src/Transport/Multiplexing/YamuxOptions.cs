@@ -19,14 +19,18 @@ internal sealed class YamuxOptions
         init => field = InRange(value, SendCredit.Initial, 1u << 30, nameof(InitialWindow));
     } = SendCredit.Initial;
 
-    /// <summary>Largest receive window of one stream, in bytes. Default 16 MiB, as go-libp2p and js-libp2p: 1.3 Gbit/s over 100 ms.</summary>
+    /// <summary>
+    /// Largest receive window of one stream, in bytes. Default 16 MiB, as go-libp2p and js-libp2p: 1.3 Gbit/s over 100 ms.
+    /// </summary>
     public uint MaxStreamWindow
     {
         get;
         init => field = InRange(value, SendCredit.Initial, 1u << 30, nameof(MaxStreamWindow));
     } = 16 << 20;
 
-    /// <summary>What all windows of one connection may grow beyond 256 KiB each, in bytes. Default 64 MiB: four streams at their largest.</summary>
+    /// <summary>
+    /// What all windows of one connection may grow beyond 256 KiB each, in bytes. Default 64 MiB: four streams at their largest.
+    /// </summary>
     public long GrowthBudget { get; init => field = InRange(value, 0, long.MaxValue, nameof(GrowthBudget)); } = 64 << 20;
 
     /// <summary>
@@ -38,7 +42,10 @@ internal sealed class YamuxOptions
     /// <summary>Memory that received, unread data of all connections of the process may take. Default: 1 GiB shared by all.</summary>
     public ByteBudget ProcessBuffers { get; init; } = SharedBuffers;
 
-    /// <summary>Streams opened by the remote side that no one has accepted yet; more are refused (RST). Default 512, twice what go and rust leave unacknowledged.</summary>
+    /// <summary>
+    /// Streams opened by the remote side that no one has accepted yet; more are refused (RST). Default 512, twice what go and rust
+    /// leave unacknowledged.
+    /// </summary>
     public int AcceptBacklog { get; init => field = InRange(value, 1, 65536, nameof(AcceptBacklog)); } = 512;
 
     /// <summary>
@@ -67,7 +74,9 @@ internal sealed class YamuxOptions
     /// <summary>A ping goes out this often: measures the round trip and shows that the peer lives. Default 10 s.</summary>
     public TimeSpan PingInterval { get; init => field = Positive(value, nameof(PingInterval)); } = TimeSpan.FromSeconds(10);
 
-    /// <summary>A peer that sends nothing at all for this long after a ping is dead. Default 10 s; a dead peer is so noticed within 20 s.</summary>
+    /// <summary>
+    /// A peer that sends nothing at all for this long after a ping is dead. Default 10 s; a dead peer is so noticed within 20 s.
+    /// </summary>
     public TimeSpan PingTimeout { get; init => field = Positive(value, nameof(PingTimeout)); } = TimeSpan.FromSeconds(10);
 
     /// <summary>
@@ -94,7 +103,10 @@ internal sealed class YamuxOptions
     /// <summary>The same, per second in the long run. Default 2000: twice the pings a <see cref="YamuxConnection"/> ever sends.</summary>
     public int IdleFramesPerSecond { get; init => field = InRange(value, 1, 1 << 24, nameof(IdleFramesPerSecond)); } = 2000;
 
-    /// <summary>Streams that the remote side opened and reset itself, or that were refused: at once. Default 5000, more than all streams it can have.</summary>
+    /// <summary>
+    /// Streams that the remote side opened and reset itself, or that were refused: at once. Default 5000, more than all streams it
+    /// can have.
+    /// </summary>
     public int ChurnBurst { get; init => field = InRange(value, 1, 1 << 24, nameof(ChurnBurst)); } = 5000;
 
     /// <summary>The same, per second in the long run. Default 500.</summary>

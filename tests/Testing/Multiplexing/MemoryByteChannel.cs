@@ -51,7 +51,8 @@ internal sealed class MemoryByteChannel : IByteChannel
     {
         var toRight = new MemoryPipe(capacity, maxRead);
         var toLeft = new MemoryPipe(capacity, maxRead);
-        return (new MemoryByteChannel(toRight, toLeft, batchSize, checkChanges), new MemoryByteChannel(toLeft, toRight, batchSize, checkChanges));
+        return (
+            new MemoryByteChannel(toRight, toLeft, batchSize, checkChanges), new MemoryByteChannel(toLeft, toRight, batchSize, checkChanges));
     }
 
     public ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken) =>

@@ -4,7 +4,8 @@ using FastShare.Transport.Security;
 namespace FastShare.Testing.Multiplexing;
 
 /// <summary>
-/// A remote side that does exactly what a test says: sends frames, well-formed or not, and tells which came. One reader at a time; sending is thread-safe.
+/// A remote side that does exactly what a test says: sends frames, well-formed or not, and tells which came. One reader at a time;
+/// sending is thread-safe.
 /// </summary>
 internal sealed class ScriptedYamuxPeer(IByteChannel channel)
 {
@@ -53,7 +54,8 @@ internal sealed class ScriptedYamuxPeer(IByteChannel channel)
         {
             byte[]? bytes = await ReadExactlyAsync(YamuxHeader.Size);
             if (bytes is null) return null;
-            if (YamuxHeader.Read(bytes, out YamuxHeader header) is { } fault) throw new InvalidDataException($"the node under test sent a bad frame: {fault}");
+            if (YamuxHeader.Read(bytes, out YamuxHeader header) is { } fault)
+                throw new InvalidDataException($"the node under test sent a bad frame: {fault}");
             byte[]? payload = header.Type == FrameType.Data ? await ReadExactlyAsync((int)header.Length) : [];
             if (payload is null) return null;
             if (!AnswersPings || header.Type != FrameType.Ping || header.Flags != FrameFlags.Syn) return (header, payload);
@@ -71,7 +73,8 @@ internal sealed class ScriptedYamuxPeer(IByteChannel channel)
     /// <summary>The next frame, which must be this one.</summary>
     public async Task<byte[]> ExpectAsync(FrameType type, FrameFlags flags, uint stream, uint? length = null)
     {
-        (YamuxHeader header, byte[] payload) = await ReadAsync() ?? throw new InvalidDataException($"the connection ended instead of {type}|{flags} on {stream}");
+        (YamuxHeader header, byte[] payload) = await ReadAsync()
+            ?? throw new InvalidDataException($"the connection ended instead of {type}|{flags} on {stream}");
         if (header.Type != type || header.Flags != flags || header.StreamId != stream || (length is not null && header.Length != length))
             throw new InvalidDataException($"expected {type}|{flags} {stream} {length}, got {header}");
         return payload;

@@ -50,8 +50,9 @@ public sealed class HeartbeatTests
         for (int i = 0; i < 10_000; i++)
         {
             double now = random.NextDouble() * 100;
+            double? flushStarted = random.Next(2) == 0 ? now * random.NextDouble() : null;
             HeartbeatStep step = Decide(
-                now, now * random.NextDouble(), now * random.NextDouble(), out double wait, random.Next(2) == 0, random.Next(2) == 0 ? now * random.NextDouble() : null);
+                now, now * random.NextDouble(), now * random.NextDouble(), out double wait, random.Next(2) == 0, flushStarted);
             Assert.True(wait <= 10);
             if (step == HeartbeatStep.Wait) Assert.True(wait > 0);
         }
@@ -64,7 +65,10 @@ public sealed class HeartbeatTests
             Options,
             TimeSpan.FromSeconds(now),
             new HeartbeatState(
-                TimeSpan.FromSeconds(lastInput), TimeSpan.FromSeconds(lastPing), inFlight, flushStarted is { } s ? TimeSpan.FromSeconds(s) : null),
+                TimeSpan.FromSeconds(lastInput),
+                TimeSpan.FromSeconds(lastPing),
+                inFlight,
+                flushStarted is { } started ? TimeSpan.FromSeconds(started) : null),
             out TimeSpan duration);
         wait = duration.TotalSeconds;
         return step;

@@ -24,7 +24,7 @@ internal static class StreamReading
         return bytes;
     }
 
-    /// <summary>Reads to the end and returns how many bytes there were and what they hash to.</summary>
+    /// <summary>Reads to the end.</summary>
     public static async Task<byte[]> ReadToEndAsync(this PipeReader reader, CancellationToken cancellationToken = default)
     {
         var bytes = new MemoryStream();
@@ -37,7 +37,7 @@ internal static class StreamReading
         }
     }
 
-    /// <summary>Reads a message, for tests that want nothing but the failure or end that follows.</summary>
+    /// <summary>Bytes that look random and are the same for the same seed.</summary>
     public static byte[] Pattern(int length, int seed)
     {
         var bytes = new byte[length];

@@ -42,7 +42,7 @@ public sealed class YamuxFuzzTests
             far.CloseWrite();
             TransportException? reason = await connection.Closed;
             Assert.True(
-                reason is null or { Error: TransportError.ProtocolViolation or TransportError.ConnectionClosed or TransportError.ConnectionReset },
+                reason?.Error is null or TransportError.ProtocolViolation or TransportError.ConnectionClosed or TransportError.ConnectionReset,
                 $"seed {seed}: {reason}");
             await serving;
             await draining;
@@ -71,8 +71,8 @@ public sealed class YamuxFuzzTests
         if (hostile && random.Next(30) == 0) id = (uint)random.Next();
         int payload = type == FrameType.Data ? random.Next(random.Next(5) == 0 ? 20_000 : 100) : 0;
         var frame = new byte[YamuxHeader.Size + payload];
-        uint length = type == FrameType.Data ? (uint)payload : hostile && random.Next(10) == 0 ? (uint)random.NextInt64(1L << 32) : (uint)random.Next(1000);
-        new YamuxHeader(type, flags, id, length).Write(frame);
+        uint value = hostile && random.Next(10) == 0 ? (uint)random.NextInt64(1L << 32) : (uint)random.Next(1000);
+        new YamuxHeader(type, flags, id, type == FrameType.Data ? (uint)payload : value).Write(frame);
         return frame;
     }
 

@@ -67,7 +67,8 @@ public sealed class YamuxHostilePeerTests
         await node.Peer.SendAsync(FrameType.Data, FrameFlags.None, 1, payload: [1, 2]);
         await node.Peer.ExpectAsync(FrameType.WindowUpdate, FrameFlags.Rst, 1, 0);
         await node.SettleAsync();
-        Assert.Equal(TransportError.StreamReset, (await Assert.ThrowsAsync<TransportException>(async () => await stream.Output.WriteAsync(new byte[1]))).Error);
+        TransportException failure = await Assert.ThrowsAsync<TransportException>(async () => await stream.Output.WriteAsync(new byte[1]));
+        Assert.Equal(TransportError.StreamReset, failure.Error);
     }
 
     [Fact]

@@ -1,6 +1,8 @@
+using FastShare.Testing.Multiplexing;
 using FastShare.Transport.Multiplexing;
 using FastShare.Transport.Multiplexing.Internal;
 using FastShare.Transport.Security;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace FastShare.Transport.Tests.Multiplexing;
 
@@ -22,7 +24,8 @@ public sealed class YamuxLossTests
         if (message is null) Assert.Null(reason);
         else Assert.Contains(message, reason!.Message, StringComparison.Ordinal);
         Assert.Equal(TransportError.ConnectionClosed, (await Assert.ThrowsAsync<TransportException>(() => writing)).Error);
-        Assert.Equal(TransportError.ConnectionClosed, (await Assert.ThrowsAsync<TransportException>(async () => await stream.Input.ReadAsync())).Error);
+        TransportException failure = await Assert.ThrowsAsync<TransportException>(async () => await stream.Input.ReadAsync());
+        Assert.Equal(TransportError.ConnectionClosed, failure.Error);
         Assert.Null(await node.Connection.AcceptStreamAsync(default));
     }
 
@@ -48,7 +51,8 @@ public sealed class YamuxLossTests
         Assert.Equal(TransportError.ConnectionClosed, (await node.Connection.Closed)?.Error);
         if (last.Contains("0102", StringComparison.Ordinal) && last.Contains("00000001 0", StringComparison.Ordinal))
             Assert.Equal([1, 2], await stream.Input.ReadAsync(2)); // what came is not taken away
-        Assert.Equal(TransportError.ConnectionClosed, (await Assert.ThrowsAsync<TransportException>(async () => await stream.Input.ReadAsync())).Error);
+        TransportException failure = await Assert.ThrowsAsync<TransportException>(async () => await stream.Input.ReadAsync());
+        Assert.Equal(TransportError.ConnectionClosed, failure.Error);
     }
 
     [Fact]
@@ -123,7 +127,8 @@ public sealed class YamuxLossTests
     [Fact]
     public async Task A_silent_peer_that_never_reads_is_given_up_after_fifteen_seconds()
     {
-        var options = new YamuxOptions { PingInterval = TimeSpan.FromHours(1), PingTimeout = TimeSpan.FromHours(1), Pool = ScriptedNode.Pool };
+        var never = TimeSpan.FromHours(1);
+        var options = new YamuxOptions { PingInterval = never, PingTimeout = never, Pool = ScriptedNode.Pool };
         await using ScriptedNode node = ScriptedNode.Start(options: options, capacity: 1000);
         IMuxedStream stream = await node.OpenFromPeerAsync(1);
         Task writing = stream.Output.WriteAsync(new byte[100_000]).AsTask();
@@ -179,9 +184,8 @@ public sealed class YamuxLossTests
     [Fact]
     public async Task A_connection_that_never_started_can_be_disposed()
     {
-        (Testing.Multiplexing.MemoryByteChannel near, _) = Testing.Multiplexing.MemoryByteChannel.CreatePair();
-        var connection = new YamuxConnection(
-            near, ConnectionRole.Dialer, YamuxOptions.Default, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        (MemoryByteChannel near, _) = MemoryByteChannel.CreatePair();
+        var connection = new YamuxConnection(near, ConnectionRole.Dialer, YamuxOptions.Default, TimeProvider.System, NullLogger.Instance);
         await connection.DisposeAsync();
         Assert.Null(await connection.Closed);
         Assert.True(near.IsDisposed);

@@ -160,7 +160,8 @@ public sealed class YamuxSessionTests
         int direct = 0;
         node.Near.OnWrite = memory =>
         {
-            if (MemoryMarshal.TryGetArray(memory, out ArraySegment<byte> segment) && segment.Array == message) Interlocked.Add(ref direct, memory.Length);
+            if (MemoryMarshal.TryGetArray(memory, out ArraySegment<byte> segment) && segment.Array == message)
+                Interlocked.Add(ref direct, memory.Length);
         };
         await stream.Output.WriteAsync(message);
         Assert.Equal(message.Length, direct);
@@ -205,7 +206,8 @@ public sealed class YamuxSessionTests
     [Fact]
     public async Task Opening_waits_while_too_many_streams_are_unanswered()
     {
-        await using ScriptedNode node = ScriptedNode.Start(ConnectionRole.Dialer);
+        var options = new YamuxOptions { MaxUnacknowledgedAtFirst = 256, Pool = ScriptedNode.Pool };
+        await using ScriptedNode node = ScriptedNode.Start(ConnectionRole.Dialer, options);
         for (int i = 0; i < 256; i++) await node.Connection.OpenStreamAsync(default);
         Task<IMuxedStream>[] waiting = [.. Enumerable.Range(0, 5).Select(_ => node.Connection.OpenStreamAsync(default).AsTask())];
         for (uint i = 0; i < 256; i++) await node.Peer.ExpectAsync(FrameType.WindowUpdate, FrameFlags.Syn, 1 + 2 * i);

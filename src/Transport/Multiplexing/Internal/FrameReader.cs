@@ -184,7 +184,10 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
         // What the frame carries beside the SYN is checked before the stream exists (CVE-2026-32314, CVE-2026-31814).
         uint limit = header.Type == FrameType.Data ? SendCredit.Initial : uint.MaxValue - SendCredit.Initial;
         if (header.Length > limit)
-            throw YamuxFaults.Violation($"stream {header.StreamId} opens with {header.Length} bytes of {(header.Type == FrameType.Data ? "data" : "credit")}");
+        {
+            string what = header.Type == FrameType.Data ? "data" : "credit";
+            throw YamuxFaults.Violation($"stream {header.StreamId} opens with {header.Length} bytes of {what}");
+        }
 
         bool stillborn = header.Has(FrameFlags.Rst);
         switch (connection.Streams.Admit(header.StreamId, refuse: stillborn || connection.IsClosing, out YamuxStream? stream))
@@ -259,10 +262,9 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
     {
         // go leaves without a go-away; with nothing open and no frame cut off, that is an orderly close.
         bool orderly = !midFrame && connection.StreamCount == 0;
+        string where = midFrame ? "in the middle of a frame" : "with streams open";
         connection.End(
-            orderly ? null : new TransportException(
-                TransportError.ConnectionClosed,
-                midFrame ? "the remote side closed the connection in the middle of a frame" : "the remote side closed the connection with streams open"),
+            orderly ? null : new TransportException(TransportError.ConnectionClosed, $"the remote side closed the connection {where}"),
             goAway: null);
     }
 }

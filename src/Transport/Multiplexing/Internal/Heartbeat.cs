@@ -26,17 +26,21 @@ internal readonly record struct HeartbeatState(TimeSpan LastInput, TimeSpan Last
 /// <summary>Decides when to ping and when a peer is dead. Pure: time comes in, a decision goes out.</summary>
 internal static class Heartbeat
 {
-    // A peer that still sends may merely have a slow path (1 MiB at 200 kbit/s takes 40 s); one that never reads must not hold memory for ever.
+    // A peer that still sends may merely have a slow path (1 MiB at 200 kbit/s takes 40 s); one that never reads must not hold
+    // memory for ever.
     private const int StallPatience = 4;
 
-    /// <summary>The decision at <paramref name="now"/> and, for <see cref="HeartbeatStep.Wait"/>, when to decide again at the latest.</summary>
+    /// <summary>
+    /// The decision at <paramref name="now"/> and, for <see cref="HeartbeatStep.Wait"/>, when to decide again at the latest.
+    /// </summary>
     public static HeartbeatStep Decide(YamuxOptions options, TimeSpan now, HeartbeatState state, out TimeSpan wait)
     {
         // A flush may begin at any time while the clock sleeps, and so may a stream start to linger.
         wait = Min(Min(options.WriteStallTimeout, options.PingInterval), options.LingerTimeout);
         if (state.FlushStarted is { } started)
         {
-            TimeSpan due = Min(Max(started, state.LastInput) + options.WriteStallTimeout, started + StallPatience * options.WriteStallTimeout);
+            TimeSpan due = Min(
+                Max(started, state.LastInput) + options.WriteStallTimeout, started + StallPatience * options.WriteStallTimeout);
             if (now >= due) return HeartbeatStep.Stalled;
             wait = Min(wait, due - now);
         }

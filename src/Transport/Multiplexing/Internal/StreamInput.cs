@@ -378,7 +378,8 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
         if (credit > 0) return credit;
         throw new TransportException(
             TransportError.LimitExceeded,
-            $"the reader of stream {_stream.Id} waits for more than its window of {_window.Size} bytes without consuming any; read large messages in pieces");
+            $"the reader of stream {_stream.Id} waits for more than its window of {_window.Size} bytes without consuming any; "
+            + "read large messages in pieces");
     }
 
     private void Consume(long count)

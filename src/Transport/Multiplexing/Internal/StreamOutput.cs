@@ -75,7 +75,8 @@ internal sealed class StreamOutput(YamuxStream stream, YamuxConnection connectio
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
         if (bytes == 0) return;
-        if (_blocks.Count == 0 || bytes > _blocks[^1].Free.Length) throw new InvalidOperationException("advanced beyond the memory that was handed out");
+        if (_blocks.Count == 0 || bytes > _blocks[^1].Free.Length)
+            throw new InvalidOperationException("advanced beyond the memory that was handed out");
         CollectionsMarshal.AsSpan(_blocks)[^1].End += bytes;
         _gathered += bytes;
     }

@@ -49,7 +49,9 @@ internal sealed class StreamTable
     /// <summary>Streams in the table.</summary>
     public int Count => _streams.Count;
 
-    /// <summary>One for each own stream that may be opened before others are acknowledged. After the end, one for everybody in turn.</summary>
+    /// <summary>
+    /// One for each own stream that may be opened before others are acknowledged. After the end, one for everybody in turn.
+    /// </summary>
     public SemaphoreSlim OpenSlots { get; }
 
     /// <summary>Streams of the remote side in the order of their arrival; completed after the end.</summary>
@@ -73,7 +75,8 @@ internal sealed class StreamTable
         stream = null;
         if ((id & 1) != _remoteParity) return Admission.WrongParity;
         if (!_inboundIds.TryUse(id)) return Admission.Reused;
-        if (refuse || _closed || _accepts.Reader.Count >= _connection.Options.AcceptBacklog || _inbound >= _connection.Options.MaxInboundStreams)
+        YamuxOptions options = _connection.Options;
+        if (refuse || _closed || _accepts.Reader.Count >= options.AcceptBacklog || _inbound >= options.MaxInboundStreams)
             return Admission.Refused;
         _inbound++;
         stream = new YamuxStream(_connection, id, isRemote: true);

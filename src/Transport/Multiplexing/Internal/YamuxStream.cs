@@ -91,8 +91,7 @@ internal sealed class YamuxStream : IMuxedStream
     internal bool IsGone => Has(StreamState.Gone);
 
     /// <summary>Whether a data frame or the end can be sent now. Gate held.</summary>
-    internal bool IsSendable =>
-        !IsGone && (_output.Remaining > 0 ? _credit.Available > 0 : Has(StreamState.FinQueued) && !Has(StreamState.FinSent) && _output.IsDrained);
+    internal bool IsSendable => !IsGone && (_output.Remaining > 0 ? _credit.Available > 0 : IsEndDue);
 
     public void Reset()
     {
@@ -233,7 +232,8 @@ internal sealed class YamuxStream : IMuxedStream
     /// <summary>The one control frame that says everything pending. False: nothing is. Gate held.</summary>
     internal bool TryTakeControl(out YamuxHeader header)
     {
-        header = new YamuxHeader(FrameType.WindowUpdate, _pendingFlags, StreamId, (_pendingFlags & FrameFlags.Rst) != 0 ? 0 : _pendingCredit);
+        uint length = (_pendingFlags & FrameFlags.Rst) != 0 ? 0 : _pendingCredit; // with RST it would be an error code
+        header = new YamuxHeader(FrameType.WindowUpdate, _pendingFlags, StreamId, length);
         bool any = _pendingFlags != 0 || _pendingCredit != 0;
         _pendingFlags = FrameFlags.None;
         _pendingCredit = 0;
@@ -253,7 +253,7 @@ internal sealed class YamuxStream : IMuxedStream
             _credit.Take(payload.Length);
         }
 
-        bool last = Has(StreamState.FinQueued) && _output.IsDrained;
+        bool last = IsEndDue;
         header = new YamuxHeader(FrameType.Data, last ? FrameFlags.Fin : FrameFlags.None, StreamId, (uint)payload.Length);
         if (last)
         {
@@ -267,6 +267,8 @@ internal sealed class YamuxStream : IMuxedStream
 
     /// <summary>The batch that carries taken bytes was flushed, or never will be. Gate held.</summary>
     internal void OnFlushed() => _output.OnFlushed();
+
+    private bool IsEndDue => Has(StreamState.FinQueued) && !Has(StreamState.FinSent) && _output.IsDrained;
 
     private bool Has(StreamState state) => (_state & state) != 0;
 
