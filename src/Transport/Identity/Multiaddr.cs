@@ -21,7 +21,7 @@ public sealed class Multiaddr : IEquatable<Multiaddr>
 
     private readonly byte[] _bytes;
     private readonly Component[] _components;
-    private readonly string _text;
+    private string? _text; // made when first asked for; made twice by a race, it is the same text
 
     private readonly record struct Component(MultiaddrProtocol Protocol, int Start, int ValueStart, int End);
 
@@ -29,7 +29,6 @@ public sealed class Multiaddr : IEquatable<Multiaddr>
     {
         _bytes = bytes;
         _components = components;
-        _text = Print();
     }
 
     /// <summary>The binary form.</summary>
@@ -184,7 +183,7 @@ public sealed class Multiaddr : IEquatable<Multiaddr>
     }
 
     /// <summary>The text form.</summary>
-    public override string ToString() => _text;
+    public override string ToString() => _text ??= Print();
 
     /// <inheritdoc/>
     public bool Equals(Multiaddr? other) => other is not null && _bytes.AsSpan().SequenceEqual(other._bytes);

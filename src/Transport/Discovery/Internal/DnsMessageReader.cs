@@ -31,6 +31,8 @@ internal ref struct DnsMessageReader
     private readonly Span<byte> _name;
     private int _at;
     private int _nameLength;
+    private int _nameStart; // where the name in _name stands, or stands that it only points to
+    private DnsName? _first; // the name at the very start, which most later ones only point to
     private int _kept;
     private int _nameBytes;
 
@@ -148,6 +150,7 @@ internal ref struct DnsMessageReader
         int at = _at, limit = end, stretch = _at, jumps = 0;
         bool jumped = false;
         _nameLength = 0;
+        _nameStart = at;
         while (true)
         {
             if (at >= limit) return false;
@@ -168,6 +171,7 @@ internal ref struct DnsMessageReader
                     int target = BinaryPrimitives.ReadUInt16BigEndian(_bytes[at..]) & 0x3fff;
                     if (target >= stretch || target < HeaderLength || ++jumps > MaxJumps) return false;
                     if (!jumped) _at = at + 2;
+                    if (_nameLength == 0) _nameStart = target;
                     jumped = true;
                     limit = stretch;
                     at = stretch = target;
@@ -182,8 +186,11 @@ internal ref struct DnsMessageReader
 
     private bool TryKeepName([NotNullWhen(true)] out DnsName? name)
     {
+        name = _nameStart == HeaderLength ? _first : null;
+        if (name is not null) return true;
         _nameBytes += _nameLength;
         name = _nameBytes <= MaxNameBytes ? DnsName.FromCheckedWire(_name[.._nameLength]) : null;
+        if (_nameStart == HeaderLength) _first = name;
         return name is not null;
     }
 }

@@ -19,8 +19,10 @@ internal sealed class DnsName : IEquatable<DnsName>
     private DnsName(byte[] wire)
     {
         _wire = wire;
-        var hash = default(HashCode);
-        foreach (byte b in wire) hash.Add(Lower(b));
+        Span<byte> lower = stackalloc byte[MaxLength];
+        for (int i = 0; i < wire.Length; i++) lower[i] = Lower(wire[i]);
+        var hash = default(HashCode); // seeded at random: names come from anyone
+        hash.AddBytes(lower[..wire.Length]);
         _hash = hash.ToHashCode();
     }
 

@@ -53,6 +53,7 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
     private readonly MdnsPeerTable _peers = new(Source, settings.MaxPeers, settings.MaxAddressesPerPeer, settings.Random);
     private readonly PacketRateLimit _limit = new(settings.MaxPacketsPerSecond, settings.MaxPacketsPerSecondPerSource);
     private readonly HashSet<int> _askOn = [];
+    private readonly RepeatedResponses _repeated = new();
 
     private sealed class LinkState(MdnsLink link, MdnsResponder responder, MdnsQuerySchedule queries)
     {
@@ -76,6 +77,7 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
     /// <summary>The links in use from now on. New ones, and those with other addresses than before, are announced and asked on.</summary>
     public void SetLinks(TimeSpan now, IReadOnlyCollection<MdnsLink> links)
     {
+        _repeated.Clear(); // what an address means may depend on the links
         foreach (int gone in _links.Keys.Where(index => links.All(l => l.Index != index)).ToArray()) _links.Remove(gone);
         foreach (MdnsLink link in links)
         {
@@ -87,12 +89,16 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
                 state.Queries = new MdnsQuerySchedule(settings.Random, now);
 
             state.Link = link;
-            List<IPEndPoint> endpoints = AdvertisedAddresses.On(link, settings.ListenAddresses);
-            MdnsRecords? records = MdnsRecords.Create(settings.Names, settings.Self, endpoints, settings.Ttl);
-            // A goodbye goes out with the families of the records it takes back.
-            (bool v4, bool v6) = Families((records ?? state.Responder.Records)?.Endpoints ?? []);
-            state.Responder.SetRecords(now, records, packet => Packets.Add(new MdnsPacket(link.Index, packet, v4, v6)));
+            Announce(now, state);
         }
+    }
+
+    /// <summary>Announces and asks anew on a link whose addresses are the same but which others can only now hear.</summary>
+    public void Renew(TimeSpan now, int linkIndex)
+    {
+        if (!_links.TryGetValue(linkIndex, out LinkState? state)) return;
+        state.Queries = new MdnsQuerySchedule(settings.Random, now);
+        Announce(now, state);
     }
 
     /// <summary>Takes in a datagram that arrived on a link. Its memory is not kept.</summary>
@@ -103,14 +109,35 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
         bool fromThisHost = IPAddress.IsLoopback(sender.Address) || _links.Values.Any(l => l.Link.IsOwn(sender.Address));
         // VU#550620: whoever is not on the link has nothing to ask and nothing to tell.
         bool isNear = state.Link.IsOnLink(sender.Address) || (fromThisHost && state.Link.IsLoopback);
-        if (!isNear || !_limit.TryAccept(now, sender.Address) || !DnsMessageReader.TryRead(datagram, out DnsMessage? message))
+        if (!isNear || !_limit.TryAccept(now, sender.Address))
         {
             Dropped++;
             return;
         }
 
-        if (message.IsResponse) Learn(now, state.Link, sender, fromThisHost, message);
-        else Answer(now, state, sender, fromThisHost, message);
+        if (_repeated.Find(linkIndex, sender, datagram.Span) is { } sightings)
+        {
+            Learn(now, linkIndex, sightings);
+            return;
+        }
+
+        if (!DnsMessageReader.TryRead(datagram, out DnsMessage? message))
+        {
+            Dropped++;
+            return;
+        }
+
+        if (!message.IsResponse)
+        {
+            Answer(now, state, sender, fromThisHost, message);
+            return;
+        }
+
+        var goodbyes = new List<DnsName>();
+        sightings = MdnsSightings.Read(message, settings.Names.Service, sender, state.Link, fromThisHost, settings.MaxAddressesPerPeer, goodbyes);
+        Learn(now, linkIndex, sightings);
+        foreach (DnsName instance in goodbyes) _peers.Left(now, linkIndex, instance);
+        if (sightings.Count > 0 && goodbyes.Count == 0) _repeated.Remember(linkIndex, sender, datagram.Span, sightings);
     }
 
     /// <summary>Does what is due and says when to call again at the latest.</summary>
@@ -124,7 +151,7 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
             if (_askOn.Contains(state.Link.Index)) state.Queries.Hasten(now);
             if (state.Queries.Due <= now)
             {
-                Ask(now, state.Link);
+                Ask(now, state.Link, listKnown: state.Queries.HasAsked);
                 state.Queries.Sent(now);
             }
 
@@ -143,24 +170,29 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
     /// <summary>Says goodbye on every link.</summary>
     public void Stop(TimeSpan now)
     {
-        foreach (LinkState state in _links.Values)
-        {
-            (bool v4, bool v6) = Families(state.Responder.Records?.Endpoints ?? []);
-            state.Responder.SetRecords(now, null, packet => Packets.Add(new MdnsPacket(state.Link.Index, packet, v4, v6)));
-        }
+        foreach (LinkState state in _links.Values) SetRecords(now, state, null);
     }
 
-    private void Learn(TimeSpan now, MdnsLink link, IPEndPoint sender, bool fromThisHost, DnsMessage message)
+    private void Announce(TimeSpan now, LinkState state)
     {
-        var goodbyes = new List<DnsName>();
-        List<MdnsSighting> sightings = MdnsSightings.Read(
-            message, settings.Names.Service, sender, link, fromThisHost, settings.MaxAddressesPerPeer, goodbyes);
+        List<IPEndPoint> endpoints = AdvertisedAddresses.On(state.Link, settings.ListenAddresses);
+        MdnsRecords? records = MdnsRecords.Create(settings.Names, settings.Self, endpoints, settings.Ttl);
+        SetRecords(now, state, records);
+    }
+
+    private void SetRecords(TimeSpan now, LinkState state, MdnsRecords? records)
+    {
+        // Only a goodbye is sent at once: it goes out with the families of the records it takes back.
+        (bool v4, bool v6) = Families(state.Responder.Records?.Endpoints ?? []);
+        state.Responder.SetRecords(now, records, packet => Packets.Add(new MdnsPacket(state.Link.Index, packet, v4, v6)));
+    }
+
+    private void Learn(TimeSpan now, int link, List<MdnsSighting> sightings)
+    {
         foreach (MdnsSighting sighting in sightings)
         {
-            if (sighting.Peer != settings.Self) _peers.Saw(now, link.Index, sighting, Events);
+            if (sighting.Peer != settings.Self) _peers.Saw(now, link, sighting, Events);
         }
-
-        foreach (DnsName instance in goodbyes) _peers.Left(now, link.Index, instance);
     }
 
     private void Answer(TimeSpan now, LinkState state, IPEndPoint sender, bool fromThisHost, DnsMessage query)
@@ -177,12 +209,14 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
         else if (asksTheSame) state.Queries.LeaveTo(sender, now);
     }
 
-    private void Ask(TimeSpan now, MdnsLink link)
+    // The first query lists nothing as known: its asker has just come, and where many come at once (after a power cut, say), listing
+    // the others that came a moment before would only multiply the datagrams.
+    private void Ask(TimeSpan now, MdnsLink link, bool listKnown)
     {
         var writer = new DnsMessageWriter(isResponse: false, MdnsRecords.MaxDatagram);
         writer.TryAddQuestion(settings.Names.Service, DnsType.Ptr);
         int packets = 0;
-        foreach ((DnsName instance, uint ttl) in _peers.KnownOn(link.Index, now))
+        foreach ((DnsName instance, uint ttl) in listKnown ? _peers.KnownOn(link.Index, now) : [])
         {
             DnsRecord known = DnsRecord.Ptr(settings.Names.Service, instance, ttl);
             if (writer.TryAddAnswer(known)) continue;

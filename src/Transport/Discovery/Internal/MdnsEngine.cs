@@ -201,16 +201,20 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
             MdnsLog.LinkGone(_logger, open.Link.Name);
         }
 
+        var renewed = new List<int>();
         foreach (MdnsLink link in links)
         {
-            if (_open.ContainsKey(link.Index)) continue;
-            var ports = new List<IMdnsPort>();
+            // One family may come later: a fresh IPv6 address cannot be used before it is known to be unique.
+            List<IMdnsPort> ports = _open.TryGetValue(link.Index, out OpenLink? known) ? known.Ports : [];
+            int before = ports.Count;
             OpenPort(link, AddressFamily.InterNetwork, ports, ref problem);
             OpenPort(link, AddressFamily.InterNetworkV6, ports, ref problem);
-            if (ports.Count > 0) _open.Add(link.Index, new OpenLink(link, ports));
+            if (known is not null && ports.Count > before) renewed.Add(link.Index);
+            if (known is null && ports.Count > 0) _open.Add(link.Index, new OpenLink(link, ports));
         }
 
         _core.SetLinks(Now, [.. _open.Values.Select(o => o.Link)]);
+        foreach (int link in renewed) _core.Renew(Now, link);
         long dropped = _core.Dropped;
         if (dropped > _reportedDrops) MdnsLog.Dropped(_logger, dropped - _reportedDrops);
         _reportedDrops = dropped;
@@ -221,7 +225,8 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
 
     private void OpenPort(MdnsLink link, AddressFamily family, List<IMdnsPort> ports, ref TransportException? problem)
     {
-        if (!link.Has(family) || !(family == AddressFamily.InterNetwork ? _options.UseIPv4 : _options.UseIPv6)) return;
+        bool enabled = family == AddressFamily.InterNetwork ? _options.UseIPv4 : _options.UseIPv6;
+        if (!enabled || !link.Has(family) || ports.Any(p => p.Family == family)) return;
         // An address at which the node listens, if there is one: rust-libp2p dials the source of what it hears.
         IPAddress local = AdvertisedAddresses.On(link, _listenAddresses).FirstOrDefault(e => e.AddressFamily == family)?.Address
             ?? link.Addresses.First(a => a.Address.AddressFamily == family).Address;
@@ -232,7 +237,7 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
         }
         catch (TransportException e)
         {
-            MdnsLog.PortUnusable(_logger, link.Name, family, e);
+            MdnsLog.PortUnusable(_logger, e.Message);
             problem ??= e;
         }
     }

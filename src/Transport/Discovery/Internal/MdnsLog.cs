@@ -9,8 +9,8 @@ internal static partial class MdnsLog
     [LoggerMessage(1100, LogLevel.Debug, "mDNS uses {Interface} over {Family}")]
     public static partial void PortOpened(ILogger logger, string @interface, AddressFamily family);
 
-    [LoggerMessage(1101, LogLevel.Debug, "mDNS cannot use {Interface} over {Family}")]
-    public static partial void PortUnusable(ILogger logger, string @interface, AddressFamily family, Exception cause);
+    [LoggerMessage(1101, LogLevel.Debug, "Not used for now: {Reason}")]
+    public static partial void PortUnusable(ILogger logger, string reason);
 
     [LoggerMessage(1102, LogLevel.Warning, "The mDNS socket over {Family} failed and will be opened anew")]
     public static partial void PortFailed(ILogger logger, AddressFamily family, Exception cause);

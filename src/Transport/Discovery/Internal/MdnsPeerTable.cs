@@ -60,6 +60,9 @@ internal sealed class MdnsPeerTable(string source, int maxPeers, int maxAddresse
     /// <summary>Peers known.</summary>
     public int Count => _peers.Count;
 
+    /// <summary>Entries of the queue behind <see cref="Due"/>: at most about twice the addresses.</summary>
+    public int QueueLength => _due.Count;
+
     /// <summary>When <see cref="Advance"/> has something to do.</summary>
     public TimeSpan Due => _due.TryPeek(out _, out TimeSpan due) ? due : MdnsTimes.Never;
 
@@ -150,9 +153,12 @@ internal sealed class MdnsPeerTable(string source, int maxPeers, int maxAddresse
         }
     }
 
-    /// <summary>Whether an instance was seen on a link and has not expired.</summary>
+    /// <summary>
+    /// Whether this host would list an instance as known, too (RFC 6762, 7.3): one of which less than half the time to live is left, it
+    /// must ask for itself. A second's grace, since what all hosts heard at once did not reach all at the same instant.
+    /// </summary>
     public bool Knows(int link, DnsName name, TimeSpan now) =>
-        _instances.TryGetValue((link, name), out Instance? instance) && instance.Seen + instance.Ttl > now;
+        _instances.TryGetValue((link, name), out Instance? instance) && instance.Seen + instance.Ttl - now >= (instance.Ttl / 2) - MdnsTimes.Second;
 
     private Peer Touch(PeerId id, List<DiscoveryEvent> events)
     {

@@ -8,15 +8,12 @@ namespace FastShare.Transport.Discovery.Internal;
 /// </summary>
 internal sealed class MdnsQuerySchedule
 {
-    /// <summary>Queries left to others in a row before asking oneself all the same.</summary>
-    public const int MaxLeftToOthers = 8;
-
     private static readonly TimeSpan[] FirstIntervals = [TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(4)];
 
     private readonly Random _random;
     private int _sent;
     private TimeSpan _lastSent = -MdnsTimes.Never;
-    private int _leftToOthers;
+    private TimeSpan _latest = MdnsTimes.Never;
     private IPEndPoint? _leftTo;
     private TimeSpan _dueBefore;
 
@@ -29,13 +26,16 @@ internal sealed class MdnsQuerySchedule
     /// <summary>When to send the next query.</summary>
     public TimeSpan Due { get; private set; }
 
+    /// <summary>Whether a query was sent.</summary>
+    public bool HasAsked => _sent > 0;
+
     /// <summary>A query was sent.</summary>
     public void Sent(TimeSpan now)
     {
         Due = now + (_sent < FirstIntervals.Length ? FirstIntervals[_sent] : MdnsTimes.QueryInterval(_random));
         _sent++;
         _lastSent = now;
-        _leftToOthers = 0;
+        _latest = now + MdnsTimes.LongestSilence(_random);
         _leftTo = null;
     }
 
@@ -45,12 +45,11 @@ internal sealed class MdnsQuerySchedule
     /// <summary>Another host asked the same, and listed no answer that this one does not know: its query serves both.</summary>
     public void LeaveTo(IPEndPoint asker, TimeSpan now)
     {
-        // The first queries are so close to outlive lost datagrams.
-        if (_sent <= FirstIntervals.Length || _leftToOthers >= MaxLeftToOthers) return;
-        _leftToOthers++;
+        if (_sent == 0) return; // a newcomer asks for itself: then everyone tells it everything
+        _sent = Math.Max(_sent, FirstIntervals.Length); // knowing what the others know, it is no newcomer any more
         _leftTo = asker;
         _dueBefore = Due;
-        Due = MdnsTimes.Max(Due, now + MdnsTimes.QueryInterval(_random));
+        Due = MdnsTimes.Min(_latest, MdnsTimes.Max(Due, now + MdnsTimes.QueryInterval(_random)));
     }
 
     /// <summary>That host's further known answers hold something unknown here: its query will not be answered with that, so ask oneself.</summary>

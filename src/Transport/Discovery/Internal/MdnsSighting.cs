@@ -20,8 +20,8 @@ internal static class MdnsSightings
     /// <summary>Longest time to live believed, in seconds: 75 minutes, RFC 6762's default for records that do not name hosts.</summary>
     public const uint MaxTtl = 4500;
 
-    /// <summary>Strings looked at in one response: 16 times what one peer may announce.</summary>
-    public const int MaxStrings = 256;
+    /// <summary>Strings looked at in one response: several times what one peer announces. Parsing one takes some 20 µs.</summary>
+    public const int MaxStrings = 64;
 
     private static ReadOnlySpan<byte> Prefix => "dnsaddr="u8;
 
