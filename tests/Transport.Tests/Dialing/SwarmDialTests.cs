@@ -1,0 +1,282 @@
+using System.Net;
+using System.Net.Sockets;
+using FastShare.Testing.Sockets;
+using FastShare.Transport.Identity;
+using FastShare.Transport.Sockets;
+
+namespace FastShare.Transport.Tests.Dialing;
+
+/// <summary>Dialing with the real stack: what the project exists for.</summary>
+public sealed class SwarmDialTests
+{
+    private const string Echo = "/test/echo/1";
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    private static async Task EchoAsync(PeerStream stream, CancellationToken token)
+    {
+        await stream.Input.CopyToAsync(stream.Output, token);
+        await stream.Output.CompleteAsync();
+    }
+
+    private static async Task<byte> AskAsync(PeerStream stream, byte question)
+    {
+        await using (stream)
+        {
+            await stream.Output.WriteAsync(new[] { question }, Token);
+            await stream.Output.CompleteAsync();
+            var answer = await stream.Input.ReadAtLeastAsync(1, Token);
+            byte result = answer.Buffer.FirstSpan[0];
+            stream.Input.AdvanceTo(answer.Buffer.End);
+            return result;
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(10)]
+    [InlineData(99)]
+    [InlineData(1000)]
+    public async Task Any_number_of_requests_to_a_peer_never_dialed_make_one_dial_and_one_connection(int requests)
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
+        b.Handle(Echo, EchoAsync);
+        a.AddAddresses(b.LocalPeer, b.ListenAddresses);
+        byte[] answers = await Task.WhenAll(Enumerable.Range(0, requests).Select(
+            i => Task.Run(async () => await AskAsync(await a.OpenStreamAsync(b.LocalPeer, Echo, Token), (byte)i))));
+        Assert.Equal(Enumerable.Range(0, requests).Select(i => (byte)i), answers);
+        Assert.Equal(1, a.DialCount(b.LocalPeer));
+        Assert.Single(a.Connections);
+        Assert.Single(b.Connections);
+    }
+
+    [Fact]
+    public async Task Several_addresses_of_one_peer_still_make_one_connection()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartTcpAsync(), b = await nodes.StartTcpAsync();
+        int accepted = 0;
+        await b.ListenAsync(Multiaddr.Parse("/ip4/127.0.0.2/tcp/0"), Token);
+        await b.ListenAsync(Multiaddr.Parse("/ip4/127.0.0.3/tcp/0"), Token);
+        IAsyncEnumerable<SwarmEvent> events = b.WatchAsync(Token);
+        PeerConnection[] connections = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token).AsTask()));
+        Assert.Single(connections.Distinct());
+        await connections[0].PingAsync(Token);
+        await b.DisposeAsync();
+        await foreach (SwarmEvent change in events) accepted += change is SwarmEvent.Connected ? 1 : 0;
+        Assert.Equal(1, accepted);
+    }
+
+    [Fact]
+    public async Task Both_sides_dialing_at_once_fails_nobody()
+    {
+        await using var nodes = new TestNodes();
+        for (int round = 0; round < 100; round++)
+        {
+            Swarm a = await nodes.StartAsync($"a{round}"), b = await nodes.StartAsync($"b{round}");
+            a.Handle(Echo, EchoAsync);
+            b.Handle(Echo, EchoAsync);
+            a.AddAddresses(b.LocalPeer, b.ListenAddresses);
+            b.AddAddresses(a.LocalPeer, a.ListenAddresses);
+            using var start = new Barrier(2);
+            Task<byte> there = Task.Run(() => RequestAsync(a, b.LocalPeer, start, 1)), back = Task.Run(() => RequestAsync(b, a.LocalPeer, start, 2));
+            Assert.Equal(1, await there);
+            Assert.Equal(2, await back);
+
+            // What each side holds stays usable.
+            foreach (PeerConnection connection in a.Connections.Concat(b.Connections))
+                Assert.Equal(3, await AskAsync(await connection.OpenStreamAsync(Echo, Token), 3));
+            Assert.InRange(a.DialCount(b.LocalPeer), 0, 1);
+            Assert.InRange(b.DialCount(a.LocalPeer), 0, 1);
+            await Task.WhenAll(a.DisposeAsync().AsTask(), b.DisposeAsync().AsTask());
+        }
+
+        static async Task<byte> RequestAsync(Swarm from, PeerId to, Barrier start, byte question)
+        {
+            start.SignalAndWait(Token);
+            return await AskAsync(await from.OpenStreamAsync(to, Echo, Token), question);
+        }
+    }
+
+    [Fact]
+    public async Task Both_sides_dialing_at_once_over_tcp_keep_connections_that_work()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartTcpAsync(), b = await nodes.StartTcpAsync();
+        for (int round = 0; round < 20; round++)
+        {
+            PeerConnection[] both = await Task.WhenAll(
+                Task.Run(() => a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token).AsTask()),
+                Task.Run(() => b.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token).AsTask()));
+            foreach (PeerConnection connection in both) await connection.PingAsync(Token);
+            foreach (PeerConnection connection in a.Connections.Concat(b.Connections)) await connection.CloseAsync(Token);
+            await Task.WhenAll(both.Select(c => c.Closed));
+            while (a.Connections.Count + b.Connections.Count > 0) await Task.Yield();
+        }
+    }
+
+    [Fact]
+    public async Task Another_peer_at_the_address_is_told_apart()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b"), c = await nodes.StartAsync(null);
+        var error = await Assert.ThrowsAsync<TransportException>(async () => await a.ConnectAsync(c.LocalPeer, b.ListenAddresses, Token));
+        Assert.Equal(TransportError.DialFailure, error.Error);
+        Assert.Equal(c.LocalPeer, error.Peer);
+        DialAttempt attempt = Assert.Single(error.Attempts);
+        Assert.Equal(TransportError.PeerIdMismatch, attempt.Error);
+        Assert.Contains(c.LocalPeer.ToString(), attempt.Message, StringComparison.Ordinal);
+        Assert.Empty(a.Connections);
+    }
+
+    [Fact]
+    public async Task A_node_does_not_dial_itself()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartAsync("a");
+        var error = await Assert.ThrowsAsync<TransportException>(async () => await a.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token));
+        Assert.Equal(TransportError.InvalidOperation, error.Error);
+        error = await Assert.ThrowsAsync<TransportException>(async () => await a.OpenStreamAsync(a.LocalPeer, Echo, Token));
+        Assert.Equal(TransportError.InvalidOperation, error.Error);
+    }
+
+    [Fact]
+    public async Task Dead_addresses_among_good_ones_do_not_matter()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartTcpAsync(), b = await nodes.StartTcpAsync();
+        Multiaddr refused = Multiaddr.Parse($"/ip4/127.0.0.1/tcp/{FreePort()}");
+        Multiaddr unsupported = Multiaddr.Parse("/ip4/127.0.0.1/udp/4001/quic-v1");
+        PeerConnection connection = await a.ConnectAsync(b.LocalPeer, [unsupported, refused, .. b.ListenAddresses], Token);
+        Assert.Equal(b.ListenAddresses[0], connection.RemoteAddress);
+        Assert.Equal(b.ListenAddresses[0], a.GetAddresses(b.LocalPeer)[0]); // tried first next time
+        Assert.Equal(3, a.GetAddresses(b.LocalPeer).Count); // nothing is lost
+    }
+
+    [Fact]
+    public async Task A_failed_dial_names_every_address_and_its_cause()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartTcpAsync(), b = await nodes.StartTcpAsync(), c = await nodes.StartTcpAsync();
+        Multiaddr refused = Multiaddr.Parse($"/ip4/127.0.0.1/tcp/{FreePort()}");
+        Multiaddr unsupported = Multiaddr.Parse("/ip4/127.0.0.1/udp/4001/quic-v1");
+        var error = await Assert.ThrowsAsync<TransportException>(
+            async () => await a.ConnectAsync(c.LocalPeer, [refused, unsupported, .. b.ListenAddresses], Token));
+        Assert.Equal(
+            new Dictionary<Multiaddr, TransportError>
+            {
+                [refused] = TransportError.ConnectionRefused,
+                [unsupported] = TransportError.InvalidAddress,
+                [b.ListenAddresses[0]] = TransportError.PeerIdMismatch,
+            },
+            error.Attempts.ToDictionary(x => x.Address, x => x.Error));
+    }
+
+    [Fact]
+    public async Task A_peers_own_connection_answers_callers_whose_dial_goes_nowhere()
+    {
+        await using var nodes = new TestNodes();
+        var silent = new SilentTransport(nodes.Memory);
+        Swarm a = await nodes.StartAsync(silent, Multiaddr.Parse("/memory/a")), b = await nodes.StartAsync("b");
+        a.AddAddresses(b.LocalPeer, b.ListenAddresses);
+        Task<PeerConnection>[] waiting = [.. Enumerable.Range(0, 20).Select(_ => a.ConnectAsync(b.LocalPeer, null, Token).AsTask())];
+        await silent.Dialed;
+        await b.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token);
+        PeerConnection[] connections = await Task.WhenAll(waiting);
+        Assert.Single(connections.Distinct());
+        Assert.True(connections[0].IsInbound);
+        await connections[0].PingAsync(Token);
+    }
+
+    [Fact]
+    public async Task A_stream_is_opened_on_another_connection_when_the_first_is_dead()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
+        b.Handle(Echo, EchoAsync);
+        for (int round = 0; round < 20; round++)
+        {
+            PeerConnection first = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
+            first.Abort(new TransportException(TransportError.ConnectionReset, "pulled the plug"));
+            Assert.Equal(9, await AskAsync(await a.OpenStreamAsync(b.LocalPeer, Echo, Token), 9));
+        }
+    }
+
+    [Fact]
+    public async Task A_lane_is_another_connection_and_carries_streams()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
+        b.Handle(Echo, EchoAsync);
+        PeerConnection main = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
+        PeerConnection[] lanes = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => a.ConnectLaneAsync(b.LocalPeer, Token).AsTask()));
+        Assert.Equal(4, lanes.Append(main).Distinct().Count());
+        foreach (PeerConnection lane in lanes) Assert.Equal(4, await AskAsync(await lane.OpenStreamAsync(Echo, Token), 4));
+        Assert.Same(main, await a.ConnectAsync(b.LocalPeer, null, Token));
+        Assert.Equal(1, a.DialCount(b.LocalPeer));
+        Assert.Equal(4, a.Connections.Count);
+    }
+
+    [Fact]
+    public async Task Dials_and_connections_can_be_watched()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
+        await using IAsyncEnumerator<SwarmEvent> events = a.WatchAsync(Token).GetAsyncEnumerator(Token);
+        PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
+        Assert.Equal(b.ListenAddresses, Assert.IsType<SwarmEvent.Dialing>(await NextAsync()).Addresses);
+        var connected = Assert.IsType<SwarmEvent.Connected>(await NextAsync());
+        Assert.Equal((b.LocalPeer, connection, 1), (connected.Peer, connected.Connection, connected.ConnectionsToPeer));
+        Assert.IsType<SwarmEvent.Identified>(await NextAsync());
+        await connection.CloseAsync(Token);
+        var disconnected = Assert.IsType<SwarmEvent.Disconnected>(await NextAsync());
+        Assert.Equal((connection, null, 0), (disconnected.Connection, disconnected.Reason, disconnected.ConnectionsToPeer));
+        await b.DisposeAsync();
+        await Assert.ThrowsAsync<TransportException>(async () => await a.ConnectAsync(b.LocalPeer, null, Token));
+        Assert.IsType<SwarmEvent.Dialing>(await NextAsync());
+        Assert.Equal(TransportError.DialFailure, Assert.IsType<SwarmEvent.DialFailed>(await NextAsync()).Error.Error);
+
+        async Task<SwarmEvent> NextAsync() => await events.MoveNextAsync() ? events.Current : throw new InvalidOperationException("no more events");
+    }
+
+    [Fact]
+    public async Task A_reader_that_does_not_read_loses_the_oldest_events_and_blocks_nobody()
+    {
+        var events = new SwarmEvents();
+        PeerId peer = PeerId.Parse("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA");
+        IAsyncEnumerable<SwarmEvent> watching = events.WatchAsync(Token);
+        for (int i = 0; i < 3000; i++) events.Publish(new SwarmEvent.DialFailed(peer, new TransportException(TransportError.Unknown, $"{i}")));
+        events.Complete();
+        var seen = new List<string>();
+        await foreach (SwarmEvent change in watching) seen.Add(((SwarmEvent.DialFailed)change).Error.Message);
+        Assert.Equal(Enumerable.Range(3000 - 1024, 1024).Select(i => $"{i}"), seen);
+    }
+
+    private static int FreePort()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+
+    /// <summary>Listens as its inner transport does; dials are never answered.</summary>
+    private sealed class SilentTransport(ITransport inner) : ITransport
+    {
+        private readonly TaskCompletionSource _dialed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Dialed => _dialed.Task;
+
+        public bool Supports(Multiaddr address) => inner.Supports(address);
+
+        public async ValueTask<IDuplexConnection> DialAsync(Multiaddr address, CancellationToken cancellationToken)
+        {
+            _dialed.TrySetResult();
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+            throw new InvalidOperationException();
+        }
+
+        public ValueTask<IListener> ListenAsync(Multiaddr address, CancellationToken cancellationToken) => inner.ListenAsync(address, cancellationToken);
+    }
+}
