@@ -10,11 +10,19 @@ namespace FastShare.Transport;
 /// <summary>One secured, multiplexed connection to a peer. Thread-safe.</summary>
 public sealed class PeerConnection
 {
+    /// <summary>
+    /// Streams of ours in negotiation; further ones wait. rust-libp2p drops those beyond 128, so a burst of requests to it would
+    /// fail.
+    /// </summary>
+    private const int MaxProposals = 100;
+
     private readonly IConnectionHost _host;
     private readonly IMuxedConnection _muxer;
     private readonly PingClient _ping;
     private readonly TaskCompletionSource<PeerDescription> _identified = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _over = new(); // fires when the connection is over; never disposed: it holds no timer
+    private readonly SemaphoreSlim _proposals = new(MaxProposals);
+    private bool _dying; // set once, volatile: the multiplexer has refused a stream, Closed follows
     private PeerDescription? _description; // written by identify and pushes, whole objects
     private int _inboundPings; // interlocked
 
@@ -56,6 +64,9 @@ public sealed class PeerConnection
     /// <summary>Completes when the connection is over; never faults. Null: an orderly close.</summary>
     public Task<TransportException?> Closed => _muxer.Closed;
 
+    /// <summary>Whether the connection can still be used, as far as is known. Takes no lock.</summary>
+    internal bool IsLive => !Volatile.Read(ref _dying) && !_muxer.Closed.IsCompleted;
+
     /// <summary>Waits until the peer has told about itself; fails with what identify failed with.</summary>
     public Task<PeerDescription> IdentifyAsync(CancellationToken cancellationToken = default) => _identified.Task.WaitAsync(cancellationToken);
 
@@ -68,31 +79,20 @@ public sealed class PeerConnection
     public async ValueTask<PeerStream> OpenStreamAsync(string protocol, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(protocol);
-        IMuxedStream stream = await _muxer.OpenStreamAsync(cancellationToken).ConfigureAwait(false);
         if (Description is { } description && description.Protocols.Contains(protocol))
+        {
+            IMuxedStream stream = await OpenAsync(cancellationToken).ConfigureAwait(false);
             return new PeerStream(this, protocol, stream, LazyNegotiation.Begin(stream, protocol));
+        }
 
-        using var deadline = new CancellationTokenSource(_host.Options.StreamNegotiationTimeout, _host.Options.TimeProvider);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+        await _proposals.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            await Multistream.SelectAsync(stream, [protocol], either.Token).ConfigureAwait(false);
-            return new PeerStream(this, protocol, stream, stream);
+            return await ProposeAsync(protocol, cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception e)
+        finally
         {
-            stream.Reset();
-            await stream.DisposeAsync().ConfigureAwait(false);
-            if (e is OperationCanceledException && !cancellationToken.IsCancellationRequested)
-            {
-                throw new TransportException(
-                    TransportError.Timeout,
-                    $"{Peer} did not answer the proposal of {PeerText.Escape(protocol)} within {_host.Options.StreamNegotiationTimeout.TotalSeconds:0.###} s", e) { Peer = Peer };
-            }
-
-            if (e is TransportException { Error: TransportError.UnsupportedProtocol })
-                throw new TransportException(TransportError.UnsupportedProtocol, $"{Peer} does not support {PeerText.Escape(protocol)}", e) { Peer = Peer };
-            throw;
+            _proposals.Release();
         }
     }
 
@@ -145,6 +145,50 @@ public sealed class PeerConnection
         Volatile.Write(ref _description, description);
         _identified.TrySetResult(description);
         _host.Identified(this, description);
+    }
+
+    private async ValueTask<IMuxedStream> OpenAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _muxer.OpenStreamAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (TransportException e) when (e.Error != TransportError.LimitExceeded)
+        {
+            Volatile.Write(ref _dying, true);
+            throw;
+        }
+    }
+
+    private async ValueTask<PeerStream> ProposeAsync(string protocol, CancellationToken cancellationToken)
+    {
+        IMuxedStream stream = await OpenAsync(cancellationToken).ConfigureAwait(false);
+        using var deadline = new CancellationTokenSource(_host.Options.StreamNegotiationTimeout, _host.Options.TimeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+        try
+        {
+            await Multistream.SelectAsync(stream, [protocol], either.Token).ConfigureAwait(false);
+            return new PeerStream(this, protocol, stream, stream);
+        }
+        catch (Exception e)
+        {
+            stream.Reset();
+            await stream.DisposeAsync().ConfigureAwait(false);
+            switch (e)
+            {
+                case OperationCanceledException when !cancellationToken.IsCancellationRequested:
+                    throw new TransportException(
+                        TransportError.Timeout,
+                        $"{Peer} did not answer the proposal of {PeerText.Escape(protocol)} within {_host.Options.StreamNegotiationTimeout.TotalSeconds:0.###} s", e) { Peer = Peer };
+                case TransportException { Error: TransportError.UnsupportedProtocol }:
+                    throw new TransportException(TransportError.UnsupportedProtocol, $"{Peer} does not support {PeerText.Escape(protocol)}", e) { Peer = Peer };
+                case TransportException { Error: TransportError.ConnectionClosed }:
+                    Volatile.Write(ref _dying, true);
+                    break;
+            }
+
+            throw;
+        }
     }
 
     // Never faults: the failure is for those who ask for the description.

@@ -36,13 +36,11 @@ public sealed partial class Swarm : IConnectionHost
     void IConnectionHost.IdentifyFailed(PeerConnection connection, TransportException error) =>
         SwarmLog.IdentifyFailed(_logger, connection.Peer, error.Message);
 
-    void IConnectionHost.StreamFailed(PeerConnection connection, IMuxedStream stream, string? protocol, Exception error)
+    void IConnectionHost.StreamFailed(PeerConnection connection, string? protocol, Exception error)
     {
         if (protocol is null) SwarmLog.NegotiationFailed(_logger, connection.Peer, error.Message);
         else SwarmLog.HandlerFailed(_logger, PeerText.Escape(protocol), connection.Peer, error);
     }
-
-    void IConnectionHost.StreamRefused(PeerConnection connection, string limit) => SwarmLog.StreamRefused(_logger, connection.Peer, limit);
 
     private async Task AcceptAsync(IListener listener)
     {

@@ -30,7 +30,7 @@ public sealed partial class Swarm : IAsyncDisposable
     private readonly LocalNetwork _network;
     private readonly AddressBook _addresses = new();
     private readonly Dialer<PeerConnection> _dialer;
-    private readonly PendingConnections<PeerConnection> _table = new(static connection => !connection.Closed.IsCompleted);
+    private readonly PendingConnections<PeerConnection> _table = new(static connection => connection.IsLive);
     private readonly InboundAdmission _admission;
     private readonly ConcurrentDictionary<string, StreamHandler> _handlers = new(StringComparer.Ordinal);
     private readonly SwarmEvents _events = new();
@@ -191,7 +191,7 @@ public sealed partial class Swarm : IAsyncDisposable
             {
                 return await connection.OpenStreamAsync(protocol, cancellationToken).ConfigureAwait(false);
             }
-            catch (TransportException) when (attempt < OpenAttempts && connection.Closed.IsCompleted && !_closing.IsCancellationRequested)
+            catch (TransportException) when (attempt < OpenAttempts && !connection.IsLive && !_closing.IsCancellationRequested)
             {
                 // Nothing of the caller's was sent: trying again is safe.
             }

@@ -54,7 +54,7 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
     /// <summary>Waits until that many callers wait for the peer's pending dial.</summary>
     public async Task WhenWaitingAsync(PeerId peer, int callers)
     {
-        while (Dialer.Table.WaiterCount(peer) < callers) await Task.Yield();
+        await Eventually.BecomesTrueAsync(() => Dialer.Table.WaiterCount(peer) >= callers, "all callers wait");
     }
 
     /// <summary>The number of connections to the peer when the next one is established.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers;
 using CsCheck;
+using FastShare.Testing;
 using FastShare.Testing.Sockets;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
@@ -149,7 +150,7 @@ public sealed class IdentifyTests
         b.Handle("/b/only/1", SwarmConnectionTests.EchoAsync);
         PeerConnection there = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         PeerDescription ofB = await there.IdentifyAsync(Token);
-        while (b.Connections.Count == 0) await Task.Yield();
+        await Eventually.BecomesTrueAsync(() => b.Connections.Count > 0, "the connection is listed");
         PeerDescription ofA = await b.Connections[0].IdentifyAsync(Token);
 
         Assert.Equal("alice/1", ofA.AgentVersion);
@@ -161,7 +162,7 @@ public sealed class IdentifyTests
         Assert.Same(ofB, there.Description);
 
         // b never was given a's address; now it can dial it.
-        while (b.GetAddresses(a.LocalPeer).Count == 0) await Task.Yield();
+        await Eventually.BecomesTrueAsync(() => b.GetAddresses(a.LocalPeer).Count > 0, "addresses were learned");
         Assert.Equal(a.ListenAddresses, b.GetAddresses(a.LocalPeer));
     }
 
@@ -190,12 +191,12 @@ public sealed class IdentifyTests
         Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
         PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         PeerDescription before = await connection.IdentifyAsync(Token);
-        while (b.Connections.Count == 0) await Task.Yield();
+        await Eventually.BecomesTrueAsync(() => b.Connections.Count > 0, "the connection is listed");
         await b.Connections[0].IdentifyAsync(Token);
         await using PeerStream push = await b.Connections[0].OpenStreamAsync(ProtocolIds.IdentifyPush, Token);
         await Identify.RespondAsync(push.Output, Frame(new ProtobufWriter().WriteString(3, "/new/1").ToArray()), Token);
         Assert.Empty(await SwarmConnectionTests.ReadAllAsync(push.Input));
-        while (ReferenceEquals(connection.Description, before)) await Task.Yield();
+        await Eventually.BecomesTrueAsync(() => !ReferenceEquals(connection.Description, before), "the push was taken");
         Assert.Equal(["/new/1"], connection.Description!.Protocols);
         Assert.Equal(before.AgentVersion, connection.Description.AgentVersion);
         Assert.Equal(before.ListenAddresses, connection.Description.ListenAddresses);
@@ -208,7 +209,7 @@ public sealed class IdentifyTests
         Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
         PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         PeerDescription before = await connection.IdentifyAsync(Token);
-        while (b.Connections.Count == 0) await Task.Yield();
+        await Eventually.BecomesTrueAsync(() => b.Connections.Count > 0, "the connection is listed");
         await using PeerStream push = await b.Connections[0].OpenStreamAsync(ProtocolIds.IdentifyPush, Token);
         await Identify.RespondAsync(push.Output, Convert.FromHexString(Vector), Token);
         await Assert.ThrowsAsync<TransportException>(() => SwarmConnectionTests.ReadAllAsync(push.Input));

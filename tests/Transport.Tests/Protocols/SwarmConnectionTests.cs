@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using FastShare.Testing;
 using FastShare.Testing.Sockets;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Protocols;
@@ -79,10 +80,11 @@ public sealed class SwarmConnectionTests
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
         var fired = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        b.Handle(Test, async (_, token) =>
+        b.Handle(Test, async (stream, token) =>
         {
             try
             {
+                await stream.Output.WriteAsync(new byte[1], token);
                 await Task.Delay(Timeout.Infinite, token);
             }
             finally
@@ -92,6 +94,8 @@ public sealed class SwarmConnectionTests
         });
         PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         await using PeerStream stream = await connection.OpenStreamAsync(Test, Token);
+        var first = await stream.Input.ReadAsync(Token);
+        stream.Input.AdvanceTo(first.Buffer.End);
         connection.Abort(new TransportException(TransportError.ConnectionReset, "pulled the plug"));
         await fired.Task.WaitAsync(Token);
         await Assert.ThrowsAsync<TransportException>(() => ReadAllAsync(stream.Input));
@@ -99,36 +103,70 @@ public sealed class SwarmConnectionTests
     }
 
     [Fact]
-    public async Task Streams_beyond_the_limit_of_running_handlers_are_reset()
+    public async Task Streams_beyond_the_limit_of_running_handlers_wait_for_their_turn()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
+        int running = 0, most = 0;
+        var release = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        b.Handle(Test, async (stream, token) =>
+        {
+            int now = Interlocked.Increment(ref running);
+            InterlockedMax(ref most, now);
+            await release.Task.WaitAsync(token);
+            Interlocked.Decrement(ref running);
+            await EchoAsync(stream, token);
+        });
+        PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
+        await connection.IdentifyAsync(Token);
+        Task<byte[]>[] requests = [.. Enumerable.Range(0, 1500).Select(i => Task.Run(async () =>
+        {
+            await using PeerStream stream = await connection.OpenStreamAsync(Test, Token);
+            await stream.Output.WriteAsync(BitConverter.GetBytes(i), Token);
+            await stream.Output.CompleteAsync();
+            return await ReadAllAsync(stream.Input);
+        }))];
+        await Eventually.BecomesTrueAsync(() => Volatile.Read(ref running) >= 1000, "a thousand handlers run");
+        release.SetResult();
+        Assert.Equal(Enumerable.Range(0, 1500), (await Task.WhenAll(requests)).Select(bytes => BitConverter.ToInt32(bytes)));
+        Assert.InRange(most, 1000, 1024);
+
+        static void InterlockedMax(ref int target, int value)
+        {
+            int seen;
+            while ((seen = Volatile.Read(ref target)) < value) Interlocked.CompareExchange(ref target, value, seen);
+        }
+    }
+
+    [Fact]
+    public async Task Streams_that_are_reset_at_once_do_not_free_their_handlers_places()
     {
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
         int running = 0;
-        b.Handle(Test, async (_, token) =>
+        PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
+        await connection.IdentifyAsync(Token);
+        b.Handle(Test, async (stream, token) =>
         {
             Interlocked.Increment(ref running);
+            await stream.Output.WriteAsync(new byte[1], token);
             await Task.Delay(Timeout.Infinite, token);
         });
-        PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
-        int refused = 0;
-        for (int i = 0; i < 1100; i++)
+        for (int i = 0; i < 1024; i++)
         {
-            try
-            {
-                PeerStream stream = await connection.OpenStreamAsync(Test, Token);
-                stream.Reset(); // gone at once; the handler is not
-                await stream.DisposeAsync();
-            }
-            catch (TransportException e)
-            {
-                Assert.Equal(TransportError.StreamReset, e.Error);
-                refused++;
-            }
+            PeerStream stream = await connection.OpenStreamAsync(Test, Token);
+            await stream.Input.ReadAsync(Token);
+            stream.Reset(); // gone; its handler is not
+            await stream.DisposeAsync();
         }
 
-        Assert.InRange(running, 1000, 1024);
-        Assert.InRange(refused, 50, 100);
-        Assert.False(connection.Closed.IsCompleted);
+        using var cancellation = new CancellationTokenSource();
+        Task<PeerStream> beyond = connection.OpenStreamAsync(Test, cancellation.Token).AsTask();
+        for (int i = 0; i < 100; i++) await Task.Yield();
+        Assert.False(beyond.IsCompleted);
+        Assert.Equal(1024, running);
+        await cancellation.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => beyond);
     }
 
     [Fact]
@@ -205,7 +243,7 @@ public sealed class SwarmConnectionTests
         var error = await Assert.ThrowsAsync<TransportException>(async () => await late.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token));
         Assert.Equal(TransportError.DialFailure, error.Error);
         await b.Connections[0].CloseAsync(Token);
-        while (b.Connections.Count == 3) await Task.Yield();
+        await Eventually.BecomesTrueAsync(() => b.Connections.Count < 3, "a place is free");
         await (await late.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token)).PingAsync(Token);
     }
 
@@ -243,7 +281,7 @@ public sealed class SwarmConnectionTests
             }
         }
 
-        while (Volatile.Read(ref running) < 5) await Task.Yield();
+        await Eventually.BecomesTrueAsync(() => Volatile.Read(ref running) >= 5, "five handlers run");
         Task[] disposals = [b.DisposeAsync().AsTask(), b.DisposeAsync().AsTask()];
         await Task.WhenAll(disposals);
         Assert.Equal(0, running);

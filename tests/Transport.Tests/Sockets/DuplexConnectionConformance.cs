@@ -97,7 +97,7 @@ public abstract class DuplexConnectionConformance
         await pair.Dialer.SendAsync(parts, Token);
         await pair.Dialer.SendAsync([], Token);
         pair.Dialer.CloseWrite();
-        Assert.Equal(parts.SelectMany(p => p.ToArray()), await reading);
+        Assert.Equal(parts.SelectMany(p => p.ToArray()).ToArray(), await reading);
     }
 
     [Fact]

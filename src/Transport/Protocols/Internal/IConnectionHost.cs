@@ -1,5 +1,3 @@
-using FastShare.Transport.Multiplexing;
-
 namespace FastShare.Transport.Protocols.Internal;
 
 /// <summary>What a connection needs from its swarm. All members are thread-safe and quick.</summary>
@@ -17,8 +15,5 @@ internal interface IConnectionHost
     void IdentifyFailed(PeerConnection connection, TransportException error);
 
     /// <summary>A handler, or the negotiation before it, failed; its stream was reset.</summary>
-    void StreamFailed(PeerConnection connection, IMuxedStream stream, string? protocol, Exception error);
-
-    /// <summary>A stream was refused because a limit was reached.</summary>
-    void StreamRefused(PeerConnection connection, string limit);
+    void StreamFailed(PeerConnection connection, string? protocol, Exception error);
 }

@@ -15,26 +15,28 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
     /// </summary>
     public const int MaxRunning = 1024;
 
+    // Beyond the limits streams wait to be accepted: the multiplexer's backlog holds back a well-behaved peer, whose requests then
+    // come later instead of failing, and turns away any other.
+    private readonly SemaphoreSlim _negotiating = new(MaxNegotiating);
+    private readonly SemaphoreSlim _running = new(MaxRunning);
     private readonly TaskTracker _handlers = new();
-    private int _negotiating; // interlocked
-    private int _running; // interlocked; negotiating ones included
 
     /// <summary>Accepts streams until the connection is over, then waits for every handler.</summary>
     public async Task RunAsync(CancellationToken over)
     {
-        while (await muxer.AcceptStreamAsync(CancellationToken.None).ConfigureAwait(false) is { } stream)
+        try
         {
-            if (Volatile.Read(ref _negotiating) >= MaxNegotiating || Volatile.Read(ref _running) >= MaxRunning)
+            while (true)
             {
-                host.StreamRefused(connection, Volatile.Read(ref _running) >= MaxRunning ? "running handlers" : "negotiating streams");
-                stream.Reset();
-                await stream.DisposeAsync().ConfigureAwait(false);
-                continue;
+                await _running.WaitAsync(over).ConfigureAwait(false);
+                await _negotiating.WaitAsync(over).ConfigureAwait(false);
+                if (await muxer.AcceptStreamAsync(CancellationToken.None).ConfigureAwait(false) is not { } stream) break;
+                _handlers.Run(() => ServeAsync(stream, over));
             }
-
-            Interlocked.Increment(ref _negotiating);
-            Interlocked.Increment(ref _running);
-            _handlers.Run(() => ServeAsync(stream, over));
+        }
+        catch (OperationCanceledException) when (over.IsCancellationRequested)
+        {
+            // The connection ended while its places were all taken.
         }
 
         await _handlers.DrainAsync().ConfigureAwait(false);
@@ -53,21 +55,25 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
             }
             finally
             {
-                Interlocked.Decrement(ref _negotiating);
+                _negotiating.Release();
             }
 
-            if (protocol is not null) await handler!(new PeerStream(connection, protocol, stream, stream), over).ConfigureAwait(false);
+            if (protocol is not null)
+            {
+                await handler!(new PeerStream(connection, protocol, stream, stream), over).ConfigureAwait(false);
+                await stream.Output.CompleteAsync().ConfigureAwait(false);
+            }
         }
         catch (Exception e)
         {
             stream.Reset();
             // Once the connection is over every stream fails; that is no news.
-            if (!over.IsCancellationRequested) host.StreamFailed(connection, stream, protocol, e);
+            if (!over.IsCancellationRequested) host.StreamFailed(connection, protocol, e);
         }
         finally
         {
             await stream.DisposeAsync().ConfigureAwait(false);
-            Interlocked.Decrement(ref _running);
+            _running.Release();
         }
     }
 
