@@ -1,4 +1,5 @@
 using FastShare.Transfer.Framing;
+using FastShare.Transport;
 
 namespace FastShare.Transfer.Sessions;
 
@@ -10,6 +11,9 @@ internal sealed class ControlSession : IAsyncDisposable
 {
     /// <summary>How long the last messages may take to leave, and the other side to go: an orderly end is a courtesy.</summary>
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long the loss of a data stream waits for the control stream's word.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
     private readonly ITransferStream _stream;
     private readonly TimeProvider _time;
@@ -41,6 +45,29 @@ internal sealed class ControlSession : IAsyncDisposable
         ControlMessage? message = await Reader.ReadAsync(cancellationToken).ConfigureAwait(false);
         Liveness.Heard();
         return message ?? throw new TransferException(TransferError.ConnectionLost, "the other side closed the control stream");
+    }
+
+    /// <summary>
+    /// Runs a data stream. The other side ends its data streams when it ends the transfer, and the reason, on the control stream, may
+    /// come after: so a lost data stream is told only when the control stream has nothing better to say.
+    /// </summary>
+    public async Task RunLaneAsync(Func<CancellationToken, Task> lane, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await lane(cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is TransportException or TransferException { Error: TransferError.ConnectionLost })
+        {
+            await Task.Delay(Grace, _time, cancellationToken).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Gives up the connection if the other side fell silent: the next attempt needs another one.</summary>
+    public async ValueTask AbandonIfSilentAsync()
+    {
+        if (Liveness.IsSilent) await _stream.AbandonConnectionAsync().ConfigureAwait(false);
     }
 
     /// <summary>Tells the other side how this ends. The last message.</summary>

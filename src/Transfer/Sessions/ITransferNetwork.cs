@@ -31,6 +31,12 @@ internal interface ITransferStream : IDuplexPipe, IAsyncDisposable
 
     /// <summary>Ends both directions at once. Idempotent, never throws.</summary>
     void Reset();
+
+    /// <summary>
+    /// Gives up the connection beneath, with everything on it: the other side does not answer any more, and the next stream is to
+    /// go over a new connection. Takes at most a second; never throws.
+    /// </summary>
+    ValueTask AbandonConnectionAsync();
 }
 
 /// <summary>The real network.</summary>
@@ -65,6 +71,19 @@ internal sealed class SwarmNetwork(Swarm swarm) : ITransferNetwork
         public PipeWriter Output => stream.Output;
 
         public void Reset() => stream.Reset();
+
+        public async ValueTask AbandonConnectionAsync()
+        {
+            // The goodbye will hardly get through; cancelling cuts it short.
+            using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+            try
+            {
+                await stream.Connection.CloseAsync(patience.Token).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is OperationCanceledException or TransportException)
+            {
+            }
+        }
 
         public ValueTask DisposeAsync() => stream.DisposeAsync();
     }

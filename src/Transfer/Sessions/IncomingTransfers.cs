@@ -18,8 +18,11 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
     /// <summary>A stream must say what it is for within this time.</summary>
     private static readonly TimeSpan FirstMessage = TimeSpan.FromSeconds(10);
 
-    /// <summary>A connected sender that has been silent this long may be replaced by a new run of itself: two missed keep-alives.</summary>
+    /// <summary>A connected sender that says nothing for this long may be replaced by a new run of itself: two missed keep-alives.</summary>
     private static readonly TimeSpan Doubtful = TimeSpan.FromSeconds(2 * TransferProtocol.KeepAliveSeconds);
+
+    /// <summary>What arrives this soon after a sender's end may have been under way.</summary>
+    private static readonly TimeSpan LastWords = TimeSpan.FromMilliseconds(200);
 
     /// <summary>Ends that are kept for senders who lost the connection before they were told.</summary>
     private const int FinishedKept = 64;
@@ -155,20 +158,44 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
     {
         while (true)
         {
-            LiveTransfer? stale;
+            LiveTransfer? earlier;
             lock (_gate)
             {
-                if (!_live.TryGetValue(id, out stale)) return Create(peer, id, offer);
-                if (stale.Incoming.Offer.Instance == offer.Instance) return stale;
-                if (stale.Attempt is { } attempt && attempt.Silence < Doubtful)
-                    throw new TransferException(TransferError.AlreadyReceiving, "these files are being received from you already, by another run of the same command");
-                stale.Worker?.Cancel();
+                if (!_live.TryGetValue(id, out earlier)) return Create(peer, id, offer);
+                if (earlier.Incoming.Offer.Instance == offer.Instance) return earlier;
             }
 
-            // An earlier run of the sender: its state on disk is what this one resumes.
-            await stale.Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
-            await EndAsync(stale, new TransferException(TransferError.ConnectionLost, "the sender was started anew") { Peer = peer }).ConfigureAwait(false);
-            stale.Turn.Release();
+            if (await IsAliveAsync(earlier, cancellationToken).ConfigureAwait(false))
+                throw new TransferException(TransferError.AlreadyReceiving, "these files are being received from you already, by another run of the same command");
+
+            // An earlier run of the sender, which is gone: what it left on disk is what this one resumes.
+            lock (_gate)
+            {
+                earlier.Ticket++;
+                earlier.Worker?.Cancel();
+            }
+
+            await earlier.Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+            await EndAsync(earlier, new TransferException(TransferError.ConnectionLost, "the sender was started anew") { Peer = peer }).ConfigureAwait(false);
+            earlier.Turn.Release();
+        }
+    }
+
+    /// <summary>
+    /// Whether the sender of a transfer is connected and says something from now on. One that crashed is noticed only when its connection
+    /// is, so its last words do not count.
+    /// </summary>
+    private async Task<bool> IsAliveAsync(LiveTransfer live, CancellationToken cancellationToken)
+    {
+        long start = _time.GetTimestamp();
+        while (true)
+        {
+            ReceiveAttempt? attempt;
+            lock (_gate) attempt = live.Attempt;
+            TimeSpan waited = _time.GetElapsedTime(start);
+            if (attempt is null || waited >= Doubtful) return false;
+            if (attempt.Silence + LastWords < waited) return true;
+            await Task.Delay(LastWords / 2, _time, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -250,9 +277,12 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         }
         catch (OperationCanceledException) when (work.IsCancellationRequested)
         {
+            bool superseded;
+            lock (_gate) superseded = ticket != live.Ticket;
             if (transfer.Cancelled.IsCancellationRequested) failure = new TransferException(TransferError.Cancelled, "cancelled by the receiver; the sender can resume later");
             else if (_stop.IsCancellationRequested) failure = new TransferException(TransferError.Cancelled, "the receiver was stopped; sending the same again resumes");
             if (failure is not null) await attempt.SayGoodbyeAsync(failure).ConfigureAwait(false);
+            else if (!superseded && !live.Incoming.IsAccepted) failure = new TransferException(TransferError.ConnectionLost, $"the connection to {transfer.Peer.ToShortString()} was lost before the offer was answered") { Peer = transfer.Peer };
         }
         catch (Exception e) when (live.Incoming.IsAccepted && e is TransportException or TransferException { Error: TransferError.ConnectionLost })
         {

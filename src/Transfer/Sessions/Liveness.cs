@@ -16,6 +16,9 @@ internal sealed class Liveness(TimeProvider time, ControlWriter control)
     /// <summary>How long nothing has arrived.</summary>
     public TimeSpan Silence => time.GetElapsedTime(Interlocked.Read(ref _heard));
 
+    /// <summary>Whether the other side is to be given up.</summary>
+    public bool IsSilent => Silence.TotalSeconds >= TransferProtocol.SilenceSeconds;
+
     /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: the other side fell silent, or <paramref name="check"/> says so.</exception>
     public async Task RunAsync(Action? check, CancellationToken cancellationToken)
     {
@@ -23,7 +26,7 @@ internal sealed class Liveness(TimeProvider time, ControlWriter control)
         for (int second = 1; await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false); second++)
         {
             if (second % TransferProtocol.KeepAliveSeconds == 0) control.Post(MessageType.KeepAlive);
-            if (Silence.TotalSeconds >= TransferProtocol.SilenceSeconds)
+            if (IsSilent)
                 throw new TransferException(TransferError.ConnectionLost, $"the other side has sent nothing for {TransferProtocol.SilenceSeconds} s");
             check?.Invoke();
         }

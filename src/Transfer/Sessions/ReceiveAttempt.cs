@@ -91,6 +91,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
             return;
         }
 
+        await _control.AbandonIfSilentAsync().ConfigureAwait(false);
         Exception failure = _tasks.Failed.IsCompleted ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
         System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
     }
@@ -116,7 +117,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
                 throw new TransferException(TransferError.ProtocolViolation, $"data stream {attach.Lane} is attached already or was not announced");
         }
 
-        return _tasks.Run(stopping => new ChunkReceiver(stream.Input, this, _blocks).RunAsync(stopping));
+        return _tasks.Run(stopping => _control.RunLaneAsync(lane => new ChunkReceiver(stream.Input, this, _blocks).RunAsync(lane), stopping));
     }
 
     public ValueTask DisposeAsync() => _tasks.DisposeAsync();

@@ -21,6 +21,9 @@ internal sealed class SendAttempt : IAsyncDisposable
     /// <summary>Chunks queued between stages and lanes: enough that neither waits for the other's hiccups.</summary>
     private const int QueuedChunks = 4;
 
+    /// <summary>The same in parallel mode, where there are two for every lane.</summary>
+    private const int MaxQueuedChunks = 16;
+
     /// <summary>Read stages in parallel mode: they wait for opening files, not for the processor.</summary>
     private const int MaxStages = 4;
 
@@ -63,7 +66,8 @@ internal sealed class SendAttempt : IAsyncDisposable
         _resume = resume;
         _blocks = blocks;
         _tasks = new TaskGroup(cancellationToken);
-        _chunks = Channel.CreateBounded<ChunkWork>(new BoundedChannelOptions(Math.Max(QueuedChunks, Math.Min(2 * state.Options.Streams, 16))));
+        int queued = state.Options.Mode == TransferMode.Sequential ? QueuedChunks : Math.Clamp(2 * state.Options.Streams, QueuedChunks, MaxQueuedChunks);
+        _chunks = Channel.CreateBounded<ChunkWork>(new BoundedChannelOptions(queued));
     }
 
     private Transfer Transfer => _state.Transfer;
@@ -95,8 +99,11 @@ internal sealed class SendAttempt : IAsyncDisposable
         }
 
         Exception failure = _tasks.Failed.IsCompleted ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
+        // Queued before the data streams are reset, so that the reason hardly ever comes after.
+        bool told = PostGoodbye(failure);
         await _tasks.StopAsync().ConfigureAwait(false);
-        await SayGoodbyeAsync(failure).ConfigureAwait(false);
+        if (told) await _control.FinishAsync(awaitEnd: true).ConfigureAwait(false);
+        else await _control.AbandonIfSilentAsync().ConfigureAwait(false);
         System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
     }
 
@@ -107,18 +114,18 @@ internal sealed class SendAttempt : IAsyncDisposable
         await _control.DisposeAsync().ConfigureAwait(false);
     }
 
-    private async Task SayGoodbyeAsync(Exception failure)
+    /// <summary>Tells the receiver, unless it knows or cannot be told.</summary>
+    private bool PostGoodbye(Exception failure)
     {
         TransferException? why = failure switch
         {
             OperationCanceledException => new TransferException(TransferError.Cancelled, "the sender cancelled"),
-            EndedByPeerException => null,
             TransferException { Error: not TransferError.ConnectionLost } e => e,
             _ => null,
         };
-        if (why is null) return;
+        if (why is null) return false;
         _control.PostEnding(MessageType.Cancel, why);
-        await _control.FinishAsync(awaitEnd: false).ConfigureAwait(false);
+        return true;
     }
 
     private async Task FeedManifestAsync(CancellationToken cancellationToken)
@@ -227,7 +234,9 @@ internal sealed class SendAttempt : IAsyncDisposable
     private void RunStage(int number) => _ = _tasks.Run(stopping =>
         new ReadStage(_state, _plan, _chunks.Writer, _works, _control.Writer, _blocks).RunAsync(() => number < _targetStages, EndIfDone, stopping));
 
-    private void RunLane(ushort number) => _ = _tasks.Run(async stopping =>
+    private void RunLane(ushort number) => _ = _tasks.Run(stopping => _control.RunLaneAsync(lane => SendAsync(number, lane), stopping));
+
+    private async Task SendAsync(ushort number, CancellationToken stopping)
     {
         ITransferStream stream = await _network.OpenStreamAsync(Transfer.Peer, TransferProtocol.DataId, stopping).ConfigureAwait(false);
         await using (stream.ConfigureAwait(false))
@@ -236,7 +245,7 @@ internal sealed class SendAttempt : IAsyncDisposable
                 stream.Output, new Attach(_session!.Value, number), _chunks.Reader, _works, Transfer.Meter, () => number < _targetLanes, stopping).ConfigureAwait(false);
             await stream.Output.CompleteAsync().ConfigureAwait(false);
         }
-    });
+    }
 
     private void OnPlan(PlanMessage plan)
     {

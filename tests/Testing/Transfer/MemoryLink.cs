@@ -6,11 +6,19 @@ namespace FastShare.Testing.Transfer;
 internal sealed class MemoryLink
 {
     private readonly CancellationTokenSource _broken = new();
+    private readonly TaskCompletionSource _stalled = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _carried; // interlocked
+    private int _hasStalled; // interlocked
     private TaskCompletionSource? _stall; // volatile
 
     /// <summary>The link breaks in the middle of the byte after these; default: never.</summary>
     public long BreakAfter { get; set; } = long.MaxValue;
+
+    /// <summary>The link stalls, once, when it has carried more than these bytes; default: never.</summary>
+    public long StallAfter { get; set; } = long.MaxValue;
+
+    /// <summary>Completes when <see cref="StallAfter"/> took effect.</summary>
+    public Task Stalled => _stalled.Task;
 
     /// <summary>Asked about every write of payload size: true flips a bit of it.</summary>
     public Func<string, long, bool>? Corrupts { get; set; }
@@ -37,6 +45,12 @@ internal sealed class MemoryLink
     internal int Admit(int bytes)
     {
         long before = Interlocked.Add(ref _carried, bytes) - bytes;
+        if (before + bytes > StallAfter && Interlocked.Exchange(ref _hasStalled, 1) == 0)
+        {
+            Stall();
+            _stalled.SetResult();
+        }
+
         return (int)Math.Clamp(BreakAfter - before, 0, bytes);
     }
 

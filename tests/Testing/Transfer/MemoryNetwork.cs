@@ -44,6 +44,27 @@ internal sealed class MemoryNetwork
         foreach (MemoryLink link in links) link.Break();
     }
 
+    /// <summary>Makes the next link stall once it has carried these bytes, and no later one.</summary>
+    public Task StallFirstLinkAfter(long bytes)
+    {
+        var stalled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        LinkMade = link =>
+        {
+            LinkMade = null;
+            link.StallAfter = bytes;
+            link.Stalled.ContinueWith(_ => stalled.SetResult(), TaskScheduler.Default);
+        };
+        return stalled.Task;
+    }
+
+    /// <summary>Lets every link go on.</summary>
+    public void UnstallLinks()
+    {
+        MemoryLink[] links;
+        lock (_gate) links = [.. _links.Values];
+        foreach (MemoryLink link in links) link.Unstall();
+    }
+
     internal bool Knows(PeerId peer) => _nodes.ContainsKey(peer);
 
     internal (MemoryNode Node, MemoryLink Link) Connect(PeerId from, PeerId to)

@@ -12,6 +12,7 @@ internal sealed class MemoryStreamEnd : ITransferStream
     /// <summary>yamux's first window: smaller than a chunk, so that whoever waits for a whole chunk before consuming waits for ever.</summary>
     private const int Window = 256 << 10;
 
+    private readonly MemoryLink _link;
     private readonly CancellationTokenSource _reset;
     private readonly LinkWriter _output;
     private readonly LinkReader _input;
@@ -19,6 +20,7 @@ internal sealed class MemoryStreamEnd : ITransferStream
     private MemoryStreamEnd(MemoryLink link, string protocol, PeerId peer, CancellationTokenSource reset, Pipe input, Pipe output)
     {
         Peer = peer;
+        _link = link;
         _reset = reset;
         _input = new LinkReader(link, reset.Token, input.Reader);
         _output = new LinkWriter(link, protocol, reset.Token, output.Writer);
@@ -40,6 +42,12 @@ internal sealed class MemoryStreamEnd : ITransferStream
     }
 
     public void Reset() => _reset.Cancel();
+
+    public ValueTask AbandonConnectionAsync()
+    {
+        _link.Break();
+        return ValueTask.CompletedTask;
+    }
 
     public ValueTask DisposeAsync()
     {
@@ -83,7 +91,15 @@ internal sealed class MemoryStreamEnd : ITransferStream
                 inner.AdvanceTo(ready.Buffer.Start);
             }
 
-            return Note(await GuardAsync(link, reset, cancellationToken, inner.ReadAsync));
+            try
+            {
+                return Note(await GuardAsync(link, reset, cancellationToken, inner.ReadAsync));
+            }
+            catch (TransportException e) when (e.Error == TransportError.StreamReset)
+            {
+                if (inner.TryRead(out ReadResult last) && (!last.Buffer.IsEmpty || last.IsCompleted)) return Note(last);
+                throw;
+            }
         }
 
         public override bool TryRead(out ReadResult result) => throw new NotSupportedException();

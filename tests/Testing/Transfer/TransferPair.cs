@@ -72,7 +72,7 @@ internal sealed class TransferPair : IAsyncDisposable
         string full = Path.Combine(SourceFolder, path);
         Directory.CreateDirectory(Path.GetDirectoryName(full)!);
         byte[] content = new byte[size];
-        new Random(StringComparer.Ordinal.GetHashCode(path) & 1 | size).NextBytes(content);
+        new Random(path.Aggregate(size, (hash, letter) => hash * 31 + letter)).NextBytes(content);
         File.WriteAllBytes(full, content);
         return full;
     }
