@@ -30,8 +30,10 @@ public interface IPeerDiscovery : IAsyncDisposable
     /// </summary>
     /// <param name="self">This node.</param>
     /// <param name="listenAddresses">Where it listens; wildcard addresses stand for every address of the chosen interfaces.</param>
-    /// <param name="sink">Called for every observation, one at a time, never after disposal ended; must return quickly and not throw.</param>
+    /// <param name="sink">Called for every observation, one at a time, never after disposal ended; must return quickly
+    /// and not throw.</param>
     /// <param name="cancellationToken">Ends the start-up only.</param>
     /// <exception cref="TransportException">Discovery cannot work here; the message says why and what to do.</exception>
-    ValueTask StartAsync(PeerId self, IReadOnlyList<Multiaddr> listenAddresses, Action<DiscoveryEvent> sink, CancellationToken cancellationToken);
+    ValueTask StartAsync(
+        PeerId self, IReadOnlyList<Multiaddr> listenAddresses, Action<DiscoveryEvent> sink, CancellationToken cancellationToken);
 }

@@ -49,7 +49,9 @@ public sealed class MdnsOptions
     /// <summary>Whether to use ff02::fb. Default: yes.</summary>
     public bool UseIPv6 { get; init; } = true;
 
-    /// <summary>How long others keep an announcement. Default: 120 s, RFC 6762's for records with addresses. From 10 s to 75 minutes.</summary>
+    /// <summary>
+    /// How long others keep an announcement. Default: 120 s, RFC 6762's for records with addresses. From 10 s to 75 minutes.
+    /// </summary>
     public TimeSpan TimeToLive
     {
         get => _timeToLive;
@@ -68,7 +70,9 @@ public sealed class MdnsOptions
         init => _maxPeers = Positive(value);
     }
 
-    /// <summary>Addresses remembered of one peer; beyond it the longest unseen is forgotten. Default: 16; one announcement holds 12.</summary>
+    /// <summary>
+    /// Addresses remembered of one peer; beyond it the longest unseen is forgotten. Default: 16; one announcement holds 12.
+    /// </summary>
     public int MaxAddressesPerPeer
     {
         get => _maxAddressesPerPeer;

@@ -16,7 +16,11 @@ public sealed class StaticDiscovery : IPeerDiscovery
         foreach (Multiaddr address in addresses)
         {
             if (!address.EndsInPeerId || address.PeerId is not { } peer)
-                throw new TransportException(TransportError.InvalidAddress, $"'{address}' does not say whose address it is: add /p2p/ and the peer id");
+            {
+                throw new TransportException(TransportError.InvalidAddress,
+                    $"'{address}' does not say whose address it is: add /p2p/ and the peer id");
+            }
+
             int known = _peers.FindIndex(p => p.Peer == peer);
             if (known < 0) _peers.Add((peer, [address]));
             else if (!_peers[known].Addresses.Contains(address)) _peers[known].Addresses.Add(address);

@@ -53,17 +53,16 @@ disable-publishing=yes
 EOF
 
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$folder/bus
-dbus-daemon --config-file="$folder/bus.conf" --nofork --nopidfile & pids+=($!)
+dbus-daemon --config-file="$folder/bus.conf" --nofork --nopidfile 2>"$folder/bus.log" & pids+=($!)
 for _ in $(seq 50); do [ -S "$folder/bus" ] && break; sleep 0.1; done
 avahi-daemon -f "$folder/avahi.conf" --no-chroot --no-drop-root --no-rlimits >"$folder/avahi.log" 2>&1 & pids+=($!)
 for _ in $(seq 50); do avahi-browse --all --terminate >/dev/null 2>&1 && break; sleep 0.1; done
 
 # --terminate would end before slow instances are resolved
-timeout "$seconds" avahi-browse --resolve --parsable "$service" > "$folder/found" & browse=$!
-pids+=("$browse")
+timeout "$seconds" avahi-browse --resolve --parsable "$service" > "$folder/found" 2>"$folder/browse.log" & pids+=($!)
 for _ in $(seq "$((seconds * 10))"); do
   grep -q '^=' "$folder/found" && { sleep 1; break; } # the other IP version follows at once
   sleep 0.1
 done
 cat "$folder/found"
-grep -q '^=' "$folder/found" || { cat "$folder/avahi.log" >&2; exit 1; }
+grep -q '^=' "$folder/found" || { cat "$folder"/*.log >&2; exit 1; }

@@ -83,7 +83,8 @@ public sealed class DnsMessageTests
     public void Names_are_compressed_except_srv_targets()
     {
         DnsName instance = MdnsPackets.Service.Prepend("i");
-        byte[] bytes = MdnsPackets.Response([DnsRecord.Ptr(MdnsPackets.Service, instance, 1)], DnsRecord.Srv(instance, DnsName.Parse("h.local"), 1, 1, true));
+        byte[] bytes = MdnsPackets.Response(
+            [DnsRecord.Ptr(MdnsPackets.Service, instance, 1)], DnsRecord.Srv(instance, DnsName.Parse("h.local"), 1, 1, true));
         // owner 17, fixed 10, "i" + pointer 4; owner pointer 2, fixed 10, SRV 6 + 9
         Assert.Equal(12 + 17 + 10 + 4 + 2 + 10 + 6 + 9, bytes.Length);
         Assert.EndsWith("0168056c6f63616c00", Convert.ToHexStringLower(bytes), StringComparison.Ordinal);
@@ -118,7 +119,9 @@ public sealed class DnsMessageTests
         DnsMessage read = Read(Bytes($"1234 0200 0003 0000 0000 0000 {ServiceHex} 000c 8001 c00c 00ff 00ff c00c 000c 0003"));
         Assert.True(read.IsTruncated);
         Assert.False(read.IsResponse);
-        Assert.Equal([new DnsQuestion(MdnsPackets.Service, DnsType.Ptr, true), new DnsQuestion(MdnsPackets.Service, DnsType.Any, false)], read.Questions);
+        Assert.Equal(
+            [new DnsQuestion(MdnsPackets.Service, DnsType.Ptr, true), new DnsQuestion(MdnsPackets.Service, DnsType.Any, false)],
+            read.Questions);
     }
 
     [Theory]
@@ -211,7 +214,8 @@ public sealed class DnsMessageTests
 
         bytes.AddRange(Bytes("00 0001 0001 00000078 0004 0a000001"));
         int records = 1;
-        for (; bytes.Count + 16 <= DnsMessageReader.MaxMessageLength; records++) bytes.AddRange(Bytes("c00c 0001 0001 00000078 0004 0a000001"));
+        for (; bytes.Count + 16 <= DnsMessageReader.MaxMessageLength; records++)
+            bytes.AddRange(Bytes("c00c 0001 0001 00000078 0004 0a000001"));
         byte[] message = [.. bytes];
         BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan(6), (ushort)records);
 
@@ -228,8 +232,10 @@ public sealed class DnsMessageTests
         byte[][] seeds =
         [
             MdnsPackets.Query(MdnsPackets.Service, DnsType.Ptr, MdnsPackets.Pointer("x"), MdnsPackets.Pointer("y")),
-            MdnsPackets.Announcement(Peers.Id(3), "abc", 120, "/ip4/10.0.0.3/tcp/1", "/ip6/fe80::1/tcp/2", "/ip6zone/eth9/ip6/fe80::2/tcp/2"),
-            MdnsRecords.Create(MdnsServiceNames.Create("_p2p._udp.local"), Peers.Id(4), [new(System.Net.IPAddress.Parse("10.0.0.4"), 4001)], 120)!
+            MdnsPackets.Announcement(Peers.Id(3), "abc", 120, "/ip4/10.0.0.3/tcp/1", "/ip6/fe80::1/tcp/2",
+                "/ip6zone/eth9/ip6/fe80::2/tcp/2"),
+            MdnsRecords.Create(MdnsServiceNames.Create("_p2p._udp.local"), Peers.Id(4),
+                [new(System.Net.IPAddress.Parse("10.0.0.4"), 4001)], 120)!
                 .Packet(MdnsReply.Service),
         ];
         var simulation = new MdnsSimulation();

@@ -99,7 +99,8 @@ public sealed class MdnsCoreTests
         _lan.Run(last + TimeSpan.FromSeconds(119) - _lan.Now);
         Assert.Empty(a.Expired);
         // 80, 85, 90 and 95 % of 120 s, at most 2 % later, and the random delay of a query
-        Assert.All([96.0, 102, 108, 114], at => Assert.Contains(QueryTimes(a).Except(before), t => (t - last).TotalSeconds - at is >= 0 and < 2.6));
+        Assert.All([96.0, 102, 108, 114], at => Assert.Contains(
+            QueryTimes(a).Except(before), t => (t - last).TotalSeconds - at is >= 0 and < 2.6));
         _lan.Run(2);
         Assert.Equal(b.Id, Assert.Single(a.Expired).Peer);
         Assert.Equal(0, a.Core.PeerCount);
@@ -138,13 +139,14 @@ public sealed class MdnsCoreTests
         SimulatedNode a = _lan.Add(), b = _lan.Add();
         _lan.Run(20);
         int before = ReplyTimes(b).Count;
-        b.Core.SetLinks(_lan.Now, [b.Interface with { Addresses = [new(System.Net.IPAddress.Parse("10.0.9.9"), 16), b.Interface.Addresses[0]] }]);
+        var added = new LinkAddress(System.Net.IPAddress.Parse("10.0.9.9"), 16);
+        b.Core.SetLinks(_lan.Now, [b.Interface with { Addresses = [added, b.Interface.Addresses[0]] }]);
         _lan.Settle(b);
         _lan.Run(3);
         Assert.True(ReplyTimes(b).Count - before >= 2);
         Assert.Equal(Multiaddr.Parse("/ip4/10.0.9.9/tcp/4001").WithPeerId(b.Id), Assert.Single(a.Found.Last().Addresses));
 
-        b.Core.SetLinks(_lan.Now, [b.Interface with { Addresses = [new(System.Net.IPAddress.Parse("10.0.9.9"), 16)] }]);
+        b.Core.SetLinks(_lan.Now, [b.Interface with { Addresses = [added] }]);
         _lan.Settle(b);
         _lan.Run(5);
         // the simulation still sends from 10.0.0.2, and the source of a packet counts as an address
@@ -194,7 +196,8 @@ public sealed class MdnsCoreTests
         SimulatedNode node = _lan.Add();
         _lan.Run(20);
         int before = ReplyTimes(node).Count;
-        _lan.Inject("10.0.0.9:5353", MdnsPackets.Query(MdnsPackets.Service, DnsType.Ptr, DnsRecord.Ptr(MdnsPackets.Service, node.Names.Instance, ttl)));
+        _lan.Inject("10.0.0.9:5353", MdnsPackets.Query(
+            MdnsPackets.Service, DnsType.Ptr, DnsRecord.Ptr(MdnsPackets.Service, node.Names.Instance, ttl)));
         _lan.Run(2);
         Assert.Equal(answered, ReplyTimes(node).Count > before);
     }

@@ -23,7 +23,8 @@ public sealed class MdnsEngineTests
     private async Task<MdnsDiscovery> StartAsync(Action<DiscoveryEvent>? sink = null)
     {
         var discovery = new MdnsDiscovery(new MdnsOptions { TimeProvider = _time }, _network);
-        await discovery.StartAsync(Peers.Id(1), [Multiaddr.Parse("/ip4/0.0.0.0/tcp/4001")], sink ?? Report, TestContext.Current.CancellationToken);
+        await discovery.StartAsync(
+            Peers.Id(1), [Multiaddr.Parse("/ip4/0.0.0.0/tcp/4001")], sink ?? Report, TestContext.Current.CancellationToken);
         return discovery;
     }
 
@@ -151,7 +152,8 @@ public sealed class MdnsEngineTests
         });
         for (int i = 0; i < 2; i++)
         {
-            _network.Ports.Single().Receive("10.0.0.7:5353", MdnsPackets.Announcement(Peers.Id(7 + i), "x" + i, 120, "/ip4/10.0.0.7/tcp/1"));
+            byte[] packet = MdnsPackets.Announcement(Peers.Id(7 + i), "x" + i, 120, "/ip4/10.0.0.7/tcp/1");
+            _network.Ports.Single().Receive("10.0.0.7:5353", packet);
             await ReportedAsync();
         }
 
@@ -189,7 +191,8 @@ public sealed class MdnsEngineTests
     [Theory]
     [InlineData("")]
     [InlineData("_p2p..local")]
-    public void Options_refuse_impossible_service_names(string name) => Assert.Throws<ArgumentException>(() => new MdnsOptions { ServiceName = name });
+    public void Options_refuse_impossible_service_names(string name) =>
+        Assert.Throws<ArgumentException>(() => new MdnsOptions { ServiceName = name });
 
     [Fact]
     public void Options_refuse_impossible_limits()
@@ -199,7 +202,8 @@ public sealed class MdnsEngineTests
         Assert.Throws<ArgumentOutOfRangeException>(() => new MdnsOptions { TimeToLive = TimeSpan.FromDays(1) });
     }
 
-    private static MdnsLink Link(int index, string name, string address) => new(index, name, false, [new LinkAddress(IPAddress.Parse(address), 24)]);
+    private static MdnsLink Link(int index, string name, string address) =>
+        new(index, name, false, [new LinkAddress(IPAddress.Parse(address), 24)]);
 
     private sealed class FakeNetwork : IMdnsNetwork
     {

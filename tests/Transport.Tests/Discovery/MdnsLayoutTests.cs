@@ -32,7 +32,7 @@ public sealed class MdnsLayoutTests
         Assert.All(message.Additionals, a => Assert.True(a.CacheFlush));
         Assert.All(message.Answers.Concat(message.Additionals), a => Assert.Equal(120u, a.Ttl));
         Assert.Equal(
-            [$"dnsaddr=/ip4/10.0.0.1/tcp/4001/p2p/{Peers.Id(1)}", $"dnsaddr=/ip6/fd00::1/tcp/4001/p2p/{Peers.Id(1)}", $"dnsaddr=/ip6/fe80::1/tcp/4001/p2p/{Peers.Id(1)}"],
+            new[] { "/ip4/10.0.0.1", "/ip6/fd00::1", "/ip6/fe80::1" }.Select(ip => $"dnsaddr={ip}/tcp/4001/p2p/{Peers.Id(1)}"),
             Strings(text));
     }
 
@@ -78,7 +78,9 @@ public sealed class MdnsLayoutTests
         Assert.Equal(
             ["192.168.1.5:1", "10.0.0.5:1", "[fd00::5]:2", "169.254.1.5:1", "[fe80::5]:2"],
             On(link, "/ip4/0.0.0.0/tcp/1", "/ip6/::/tcp/2"));
-        Assert.Equal(["192.168.1.5:1"], On(link, "/ip4/192.168.1.5/tcp/1", "/ip4/192.168.1.5/tcp/1", "/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.6/tcp/1"));
+        Assert.Equal(
+            ["192.168.1.5:1"],
+            On(link, "/ip4/192.168.1.5/tcp/1", "/ip4/192.168.1.5/tcp/1", "/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.6/tcp/1"));
         Assert.Equal(["[fe80::5]:4"], On(link, "/ip6zone/3/ip6/fe80::5/tcp/4", "/ip6zone/4/ip6/fe80::5/tcp/5"));
         Assert.Empty(On(link, "/ip4/0.0.0.0/tcp/0", "/memory/x", "/ip4/0.0.0.0/udp/1/quic-v1"));
 

@@ -11,6 +11,7 @@ namespace FastShare.Transport.Tests.Discovery;
 public sealed class MdnsLoopbackTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(4);
+    private static readonly IPAddress Group = IPAddress.Parse("224.0.0.251");
 
     private sealed class Node : IAsyncDisposable
     {
@@ -31,7 +32,8 @@ public sealed class MdnsLoopbackTests
         public Task<IReadOnlyList<Multiaddr>> Found(Node other) =>
             _found.GetOrAdd(other.Id, _ => NewSource<IReadOnlyList<Multiaddr>>()).Task.WaitAsync(Patience);
 
-        public Task Expired(Node other) => _expired.GetOrAdd(other.Id, _ => new(TaskCreationOptions.RunContinuationsAsynchronously)).Task.WaitAsync(Patience);
+        public Task Expired(Node other) =>
+            _expired.GetOrAdd(other.Id, _ => new(TaskCreationOptions.RunContinuationsAsynchronously)).Task.WaitAsync(Patience);
 
         public async ValueTask DisposeAsync()
         {
@@ -81,7 +83,7 @@ public sealed class MdnsLoopbackTests
         using var other = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         other.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
         other.Bind(new IPEndPoint(IPAddress.Any, MdnsCore.Port));
-        other.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.AddMembership, new MulticastOption(IPAddress.Parse("224.0.0.251"), IPAddress.Loopback));
+        other.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.AddMembership, new MulticastOption(Group, IPAddress.Loopback));
 
         string service = UniqueService();
         await using var a = new Node(service);
@@ -99,7 +101,7 @@ public sealed class MdnsLoopbackTests
         using var observer = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         observer.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
         observer.Bind(new IPEndPoint(IPAddress.Any, MdnsCore.Port));
-        observer.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.AddMembership, new MulticastOption(IPAddress.Parse("224.0.0.251"), IPAddress.Loopback));
+        observer.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.AddMembership, new MulticastOption(Group, IPAddress.Loopback));
 
         await using var node = new Node(service);
         await node.StartAsync("/ip4/127.0.0.1/tcp/4001");
@@ -109,7 +111,7 @@ public sealed class MdnsLoopbackTests
         asker.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.MulticastInterface, IPAddress.Loopback.GetAddressBytes());
         var query = new DnsMessageWriter(isResponse: false, 512);
         query.TryAddQuestion(MdnsServiceNames.Enumeration, DnsType.Ptr); // is answered only when asked, unlike what is announced
-        await asker.SendToAsync(query.ToArray(), new IPEndPoint(IPAddress.Parse("224.0.0.251"), MdnsCore.Port));
+        await asker.SendToAsync(query.ToArray(), new IPEndPoint(Group, MdnsCore.Port));
 
         using var patience = new CancellationTokenSource(Patience);
         byte[] buffer = new byte[9000];
@@ -117,8 +119,9 @@ public sealed class MdnsLoopbackTests
         do
         {
             int length = await observer.ReceiveAsync(buffer, SocketFlags.None, patience.Token);
-            answer = DnsMessageReader.TryRead(buffer.AsMemory(0, length), out DnsMessage? message) && message.IsResponse && message.Answers.Count == 1
-                ? message.Answers[0] : DnsRecord.Ptr(DnsName.Parse("other"), DnsName.Parse("other"), 1);
+            bool one = DnsMessageReader.TryRead(buffer.AsMemory(0, length), out DnsMessage? message)
+                && message.IsResponse && message.Answers.Count == 1;
+            answer = one ? message!.Answers[0] : DnsRecord.Ptr(DnsName.Parse("other"), DnsName.Parse("other"), 1);
         }
         while (!(answer.Name.Equals(MdnsServiceNames.Enumeration) && Equals(answer.Target, DnsName.Parse(service))));
         Assert.Equal(0, asker.Available);

@@ -31,7 +31,8 @@ internal sealed class MdnsSimulation(int seed = 1)
     public SimulatedNode Add(string? listen = "/ip4/0.0.0.0/tcp/4001", Func<MdnsCoreSettings, MdnsCoreSettings>? configure = null)
     {
         int number = Nodes.Count + 1;
-        var node = new SimulatedNode(this, number, IPAddress.Parse($"10.0.{number >> 8}.{number & 0xff}"), listen, configure ?? (s => s), _random.Next());
+        IPAddress address = IPAddress.Parse($"10.0.{number >> 8}.{number & 0xff}");
+        var node = new SimulatedNode(number, address, listen, configure ?? (s => s), _random.Next());
         Nodes.Add(node);
         node.Core.SetLinks(Now, [node.Interface]);
         Settle(node);
@@ -112,10 +113,8 @@ internal sealed class MdnsSimulation(int seed = 1)
 
 internal sealed class SimulatedNode
 {
-    public SimulatedNode(
-        MdnsSimulation owner, int number, IPAddress address, string? listen, Func<MdnsCoreSettings, MdnsCoreSettings> configure, int seed)
+    public SimulatedNode(int number, IPAddress address, string? listen, Func<MdnsCoreSettings, MdnsCoreSettings> configure, int seed)
     {
-        _ = owner;
         Id = Peers.Id(number);
         Names = MdnsServiceNames.Create("_p2p._udp.local");
         Interface = new MdnsLink(MdnsSimulation.Link, "eth0", false, [new LinkAddress(address, 16)]);

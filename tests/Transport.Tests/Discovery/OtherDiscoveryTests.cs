@@ -13,7 +13,10 @@ public sealed class OtherDiscoveryTests
     public async Task A_fixed_list_reports_each_peer_once_with_all_its_addresses()
     {
         await using var discovery = new StaticDiscovery(
-            [Address("/ip4/10.0.0.2/tcp/1", 2), Address("/ip4/10.0.0.3/tcp/1", 3), Address("/ip4/10.0.0.2/tcp/2", 2), Address("/ip4/10.0.0.2/tcp/1", 2), Address("/ip4/10.0.0.1/tcp/1", 1)]);
+        [
+            Address("/ip4/10.0.0.2/tcp/1", 2), Address("/ip4/10.0.0.3/tcp/1", 3), Address("/ip4/10.0.0.2/tcp/2", 2),
+            Address("/ip4/10.0.0.2/tcp/1", 2), Address("/ip4/10.0.0.1/tcp/1", 1),
+        ]);
         var events = new List<DiscoveryEvent>();
         await discovery.StartAsync(Peers.Id(1), [], events.Add, TestContext.Current.CancellationToken);
         Assert.Equal([Peers.Id(2), Peers.Id(3)], events.Select(e => e.Peer));

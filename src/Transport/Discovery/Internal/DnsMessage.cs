@@ -71,7 +71,8 @@ internal sealed class DnsRecord
 
     /// <summary>Whether both say the same of the same name, whatever their time to live.</summary>
     public bool SaysTheSameAs(DnsRecord other) =>
-        Type == other.Type && Port == other.Port && Name.Equals(other.Name) && Equals(Target, other.Target) && Data.Span.SequenceEqual(other.Data.Span);
+        Type == other.Type && Port == other.Port && Name.Equals(other.Name) && Equals(Target, other.Target)
+        && Data.Span.SequenceEqual(other.Data.Span);
 }
 
 /// <summary>What of a DNS message matters to service discovery. Made by <see cref="DnsMessageReader"/>.</summary>

@@ -99,8 +99,9 @@ internal ref struct DnsMessageReader
             if (wanted)
             {
                 // RFC 2181, 8: a time to live with the top bit set counts as 0.
+                if (ttl > int.MaxValue) ttl = 0;
                 if (!TryKeep() || !TryKeepName(out DnsName? name)
-                    || !TryReadData(name, type, ttl > int.MaxValue ? 0 : ttl, (@class & TopBit) != 0, end, out DnsRecord? record)) return false;
+                    || !TryReadData(name, type, ttl, (@class & TopBit) != 0, end, out DnsRecord? record)) return false;
                 records!.Add(record);
             }
 

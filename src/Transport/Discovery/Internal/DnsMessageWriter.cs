@@ -64,7 +64,8 @@ internal sealed class DnsMessageWriter
         bool written = record.Type switch
         {
             DnsType.Ptr => TryWriteName(record.Target!, compress: true),
-            DnsType.Srv => TryWriteUInt16(0) && TryWriteUInt16(0) && TryWriteUInt16(record.Port) && TryWriteName(record.Target!, compress: false),
+            DnsType.Srv => TryWriteUInt16(0) && TryWriteUInt16(0) && TryWriteUInt16(record.Port)
+                && TryWriteName(record.Target!, compress: false),
             _ => TryWrite(record.Data.Span),
         };
         if (!written) return Rollback(start, suffixes);
@@ -110,7 +111,8 @@ internal sealed class DnsMessageWriter
             }
 
             int label = _buffer[at] + 1;
-            if (label > suffix.Length || at + label > _length || !DnsName.SameIgnoringCase(_buffer.AsSpan(at, label), suffix[..label])) return false;
+            if (label > suffix.Length || at + label > _length
+                || !DnsName.SameIgnoringCase(_buffer.AsSpan(at, label), suffix[..label])) return false;
             if (label == 1) return true;
             at += label;
             suffix = suffix[label..];

@@ -57,7 +57,8 @@ internal sealed class DnsName : IEquatable<DnsName>
     public DnsName Prepend(string label)
     {
         int length = Encoding.UTF8.GetByteCount(label);
-        if (length is 0 or > MaxLabelLength || length + 1 + _wire.Length > MaxLength) throw new FormatException("the DNS name would be too long");
+        if (length is 0 or > MaxLabelLength || length + 1 + _wire.Length > MaxLength)
+            throw new FormatException("the DNS name would be too long");
         return new DnsName([(byte)length, .. Encoding.UTF8.GetBytes(label), .. _wire]);
     }
 
@@ -81,7 +82,8 @@ internal sealed class DnsName : IEquatable<DnsName>
     }
 
     /// <inheritdoc/>
-    public bool Equals(DnsName? other) => other is not null && (ReferenceEquals(this, other) || (_hash == other._hash && SameIgnoringCase(_wire, other._wire)));
+    public bool Equals(DnsName? other) =>
+        other is not null && (ReferenceEquals(this, other) || (_hash == other._hash && SameIgnoringCase(_wire, other._wire)));
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as DnsName);

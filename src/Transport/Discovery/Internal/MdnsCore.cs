@@ -82,11 +82,18 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
         foreach (MdnsLink link in links)
         {
             if (!_links.TryGetValue(link.Index, out LinkState? state))
-                _links.Add(link.Index, state = new LinkState(link, new MdnsResponder(settings.Random), new MdnsQuerySchedule(settings.Random, now)));
+            {
+                state = new LinkState(link, new MdnsResponder(settings.Random), new MdnsQuerySchedule(settings.Random, now));
+                _links.Add(link.Index, state);
+            }
             else if (state.Link.Equals(link))
+            {
                 continue;
+            }
             else
+            {
                 state.Queries = new MdnsQuerySchedule(settings.Random, now);
+            }
 
             state.Link = link;
             Announce(now, state);
@@ -134,7 +141,8 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
         }
 
         var goodbyes = new List<DnsName>();
-        sightings = MdnsSightings.Read(message, settings.Names.Service, sender, state.Link, fromThisHost, settings.MaxAddressesPerPeer, goodbyes);
+        sightings = MdnsSightings.Read(
+            message, settings.Names.Service, sender, state.Link, fromThisHost, settings.MaxAddressesPerPeer, goodbyes);
         Learn(now, linkIndex, sightings);
         foreach (DnsName instance in goodbyes) _peers.Left(now, linkIndex, instance);
         if (sightings.Count > 0 && goodbyes.Count == 0) _repeated.Remember(linkIndex, sender, datagram.Span, sightings);
@@ -232,5 +240,6 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
 
     // A packet leaves only from a family in which the node listens on the link: rust-libp2p dials the packet's source address.
     private static (bool V4, bool V6) Families(IReadOnlyList<IPEndPoint> endpoints) =>
-        (endpoints.Any(e => e.AddressFamily == AddressFamily.InterNetwork), endpoints.Any(e => e.AddressFamily == AddressFamily.InterNetworkV6));
+        (endpoints.Any(e => e.AddressFamily == AddressFamily.InterNetwork),
+            endpoints.Any(e => e.AddressFamily == AddressFamily.InterNetworkV6));
 }

@@ -46,7 +46,8 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
 
     private sealed record OpenLink(MdnsLink Link, List<IMdnsPort> Ports);
 
-    public MdnsEngine(MdnsOptions options, IMdnsNetwork network, PeerId self, IReadOnlyList<Multiaddr> listenAddresses, Action<DiscoveryEvent> sink)
+    public MdnsEngine(
+        MdnsOptions options, IMdnsNetwork network, PeerId self, IReadOnlyList<Multiaddr> listenAddresses, Action<DiscoveryEvent> sink)
     {
         _options = options;
         _network = network;
@@ -220,7 +221,8 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
         _reportedDrops = dropped;
         if (_open.Count > 0) return null;
         return problem ?? new TransportException(TransportError.Unreachable,
-            "mDNS cannot look for peers: no interface has an address of an enabled IP version; enable both, or give the peer's address instead");
+            "mDNS cannot look for peers: no interface has an address of an enabled IP version; "
+            + "enable both, or give the peer's address instead");
     }
 
     private void OpenPort(MdnsLink link, AddressFamily family, List<IMdnsPort> ports, ref TransportException? problem)

@@ -58,7 +58,8 @@ internal sealed record MdnsLink(int Index, string Name, bool IsLoopback, IReadOn
 
     /// <summary>Same interface with the same addresses in the same order.</summary>
     public bool Equals(MdnsLink? other) =>
-        other is not null && Index == other.Index && Name == other.Name && IsLoopback == other.IsLoopback && Addresses.SequenceEqual(other.Addresses);
+        other is not null && Index == other.Index && Name == other.Name && IsLoopback == other.IsLoopback
+        && Addresses.SequenceEqual(other.Addresses);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Index, Name, Addresses.Count);

@@ -88,7 +88,8 @@ internal sealed class MdnsPeerTable(string source, int maxPeers, int maxAddresse
         {
             foreach (Address address in peer.Addresses.Values)
             {
-                if (address.IsAnnounced && address.Link == link && address.Seen < now - MdnsTimes.Second && address.Instance.Equals(sighting.Instance))
+                bool isOlder = address.IsAnnounced && address.Seen < now - MdnsTimes.Second;
+                if (isOlder && address.Link == link && address.Instance.Equals(sighting.Instance))
                     Shorten(address, now + MdnsTimes.GoodbyeGrace);
             }
         }
@@ -158,7 +159,8 @@ internal sealed class MdnsPeerTable(string source, int maxPeers, int maxAddresse
     /// must ask for itself. A second's grace, since what all hosts heard at once did not reach all at the same instant.
     /// </summary>
     public bool Knows(int link, DnsName name, TimeSpan now) =>
-        _instances.TryGetValue((link, name), out Instance? instance) && instance.Seen + instance.Ttl - now >= (instance.Ttl / 2) - MdnsTimes.Second;
+        _instances.TryGetValue((link, name), out Instance? instance)
+        && instance.Seen + instance.Ttl - now >= (instance.Ttl / 2) - MdnsTimes.Second;
 
     private Peer Touch(PeerId id, List<DiscoveryEvent> events)
     {
@@ -213,7 +215,8 @@ internal sealed class MdnsPeerTable(string source, int maxPeers, int maxAddresse
     }
 
     private void Saw(
-        TimeSpan now, int link, MdnsSighting sighting, Peer peer, Multiaddr value, bool isAnnounced, List<Multiaddr> found, List<DiscoveryEvent> events)
+        TimeSpan now, int link, MdnsSighting sighting, Peer peer, Multiaddr value, bool isAnnounced,
+        List<Multiaddr> found, List<DiscoveryEvent> events)
     {
         if (!peer.Addresses.TryGetValue(value, out Address? address))
         {

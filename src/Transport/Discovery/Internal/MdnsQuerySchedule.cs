@@ -40,7 +40,8 @@ internal sealed class MdnsQuerySchedule
     }
 
     /// <summary>Asks earlier: now, but not within a second of the last query.</summary>
-    public void Hasten(TimeSpan now) => Due = MdnsTimes.Min(Due, MdnsTimes.Max(now + MdnsTimes.ShortDelay(_random), _lastSent + MdnsTimes.Second));
+    public void Hasten(TimeSpan now) =>
+        Due = MdnsTimes.Min(Due, MdnsTimes.Max(now + MdnsTimes.ShortDelay(_random), _lastSent + MdnsTimes.Second));
 
     /// <summary>Another host asked the same, and listed no answer that this one does not know: its query serves both.</summary>
     public void LeaveTo(IPEndPoint asker, TimeSpan now)
@@ -52,7 +53,9 @@ internal sealed class MdnsQuerySchedule
         Due = MdnsTimes.Min(_latest, MdnsTimes.Max(Due, now + MdnsTimes.QueryInterval(_random)));
     }
 
-    /// <summary>That host's further known answers hold something unknown here: its query will not be answered with that, so ask oneself.</summary>
+    /// <summary>
+    /// That host's further known answers hold something unknown here: its query will not be answered with that, so ask oneself.
+    /// </summary>
     public void TakeBackFrom(IPEndPoint asker, TimeSpan now)
     {
         if (!asker.Equals(_leftTo)) return;

@@ -99,7 +99,8 @@ internal sealed class MdnsRecords
             return (any || question.Type == DnsType.Ptr) && !IsKnown(_enumeration, known) ? MdnsReply.Enumeration : null;
         if (question.Name.Equals(_names.Instance))
         {
-            bool news = ((any || question.Type == DnsType.Srv) && !IsKnown(_srv, known)) || ((any || question.Type == DnsType.Txt) && !IsKnown(_txt, known));
+            bool news = ((any || question.Type == DnsType.Srv) && !IsKnown(_srv, known))
+                || ((any || question.Type == DnsType.Txt) && !IsKnown(_txt, known));
             return news ? MdnsReply.Instance : null;
         }
 

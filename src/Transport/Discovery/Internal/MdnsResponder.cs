@@ -64,7 +64,8 @@ internal sealed class MdnsResponder
         {
             for (int i = 0; i < _pending.Length; i++)
             {
-                if (asker.Equals(_pending[i].Asker) && _records.IsKnown((MdnsReply)i, query.Answers)) _pending[i] = new Pending(MdnsTimes.Never, null);
+                if (asker.Equals(_pending[i].Asker) && _records.IsKnown((MdnsReply)i, query.Answers))
+                    _pending[i] = new Pending(MdnsTimes.Never, null);
             }
 
             return;

@@ -12,9 +12,12 @@ namespace FastShare.Transport.Discovery.Internal;
 /// <param name="TimeToLive">How long they hold; zero: withdrawn.</param>
 /// <param name="ReplacesEarlier">Whether addresses told earlier and missing now are void (cache-flush).</param>
 internal sealed record MdnsSighting(
-    DnsName Instance, PeerId Peer, IReadOnlyList<Multiaddr> Addresses, IReadOnlyList<Multiaddr> FromSource, TimeSpan TimeToLive, bool ReplacesEarlier);
+    DnsName Instance, PeerId Peer, IReadOnlyList<Multiaddr> Addresses, IReadOnlyList<Multiaddr> FromSource,
+    TimeSpan TimeToLive, bool ReplacesEarlier);
 
-/// <summary>Reads sightings and goodbyes out of a response, leniently: whatever the section, order, case or number of records. Pure.</summary>
+/// <summary>
+/// Reads sightings and goodbyes out of a response, leniently: whatever the section, order, case or number of records. Pure.
+/// </summary>
 internal static class MdnsSightings
 {
     /// <summary>Longest time to live believed, in seconds: 75 minutes, RFC 6762's default for records that do not name hosts.</summary>
@@ -40,7 +43,8 @@ internal static class MdnsSightings
         int strings = 0;
         foreach (DnsRecord record in message.Answers.Concat(message.Additionals))
         {
-            if (record.Type == DnsType.Ptr && record.Ttl == 0 && record.Name.Equals(service) && record.Target!.IsChildOf(service)) goodbyes.Add(record.Target);
+            bool isGoodbye = record.Type == DnsType.Ptr && record.Ttl == 0 && record.Name.Equals(service);
+            if (isGoodbye && record.Target!.IsChildOf(service)) goodbyes.Add(record.Target);
             if (record.Type != DnsType.Txt || !record.Name.IsChildOf(service)) continue;
             if (!drafts.TryGetValue(record.Name, out Draft? draft)) drafts.Add(record.Name, draft = new Draft(record.Ttl));
             draft.Ttl = Math.Min(draft.Ttl, Math.Min(record.Ttl, MaxTtl));
@@ -58,7 +62,8 @@ internal static class MdnsSightings
             if (draft.Peer is null || goodbyes.Contains(instance)) continue;
             List<Multiaddr> announced = draft.Announced(maxAddresses);
             List<Multiaddr> fromSource = draft.FromSource(source, link, maxAddresses - announced.Count);
-            sightings.Add(new MdnsSighting(instance, draft.Peer, announced, fromSource, TimeSpan.FromSeconds(draft.Ttl), draft.ReplacesEarlier));
+            var ttl = TimeSpan.FromSeconds(draft.Ttl);
+            sightings.Add(new MdnsSighting(instance, draft.Peer, announced, fromSource, ttl, draft.ReplacesEarlier));
         }
 
         return sightings;
@@ -137,7 +142,8 @@ internal static class MdnsSightings
         }
 
         // The address starts with /ip4/ or /ip6/, whose codes take one byte on the wire.
-        private static IPAddress FirstAddress(Multiaddr address) => new(address.Bytes.Slice(1, address.Bytes[0] == MultiaddrProtocol.Ip4 ? 4 : 16));
+        private static IPAddress FirstAddress(Multiaddr address) =>
+            new(address.Bytes.Slice(1, address.Bytes[0] == MultiaddrProtocol.Ip4 ? 4 : 16));
 
         private static bool IsUnicast(IPAddress ip)
         {

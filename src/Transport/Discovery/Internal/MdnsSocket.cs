@@ -44,7 +44,7 @@ internal sealed class MdnsSocket : IMdnsPort
     public static MdnsSocket Open(MdnsLink link, AddressFamily family, IPAddress localAddress, IMdnsListener listener)
     {
         bool v4 = family == AddressFamily.InterNetwork;
-        var group = v4 ? new IPEndPoint(GroupV4, MdnsCore.Port) : new IPEndPoint(new IPAddress(GroupV6.GetAddressBytes(), link.Index), MdnsCore.Port);
+        var group = new IPEndPoint(v4 ? GroupV4 : new IPAddress(GroupV6.GetAddressBytes(), link.Index), MdnsCore.Port);
         Socket? socket = null;
         try
         {
@@ -82,10 +82,12 @@ internal sealed class MdnsSocket : IMdnsPort
             throw e.SocketErrorCode switch
             {
                 SocketError.AccessDenied => new TransportException(TransportError.AccessDenied,
-                    $"{where}: the system does not allow it: {e.Message}; check the firewall and the program's permission for the local network", e),
+                    $"{where}: the system does not allow it: {e.Message}; "
+                    + "check the firewall and the program's permission for the local network", e),
                 SocketError.AddressAlreadyInUse => new TransportException(TransportError.AddressInUse,
                     $"{where}: another program keeps UDP port {MdnsCore.Port} for itself; stop it, or let it share the port", e),
-                SocketError.NetworkUnreachable or SocketError.AddressNotAvailable or SocketError.NetworkDown or SocketError.HostUnreachable =>
+                SocketError.NetworkUnreachable or SocketError.AddressNotAvailable or SocketError.NetworkDown
+                    or SocketError.HostUnreachable =>
                     new TransportException(TransportError.Unreachable, $"{where}: no multicast there: {e.Message}", e),
                 _ => new TransportException(TransportError.Io, $"{where}: {e.Message}", e),
             };
@@ -122,7 +124,8 @@ internal sealed class MdnsSocket : IMdnsPort
         try
         {
             int off = 0;
-            socket.SetRawSocketOption(v4 ? IpLevel : Ipv6Level, v4 ? IpMulticastAll : Ipv6MulticastAll, MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in off)));
+            ReadOnlySpan<byte> value = MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in off));
+            socket.SetRawSocketOption(v4 ? IpLevel : Ipv6Level, v4 ? IpMulticastAll : Ipv6MulticastAll, value);
         }
         catch (SocketException)
         {
@@ -155,7 +158,8 @@ internal sealed class MdnsSocket : IMdnsPort
             {
                 // about a datagram, not about the socket
             }
-            catch (Exception e) when (_closing.IsCancellationRequested && e is OperationCanceledException or ObjectDisposedException or SocketException)
+            catch (Exception e) when (_closing.IsCancellationRequested
+                && e is OperationCanceledException or ObjectDisposedException or SocketException)
             {
                 return;
             }

@@ -21,7 +21,7 @@ internal static class MdnsTimes
     /// <summary>30 to 60 s: between queries, once the first ones are out.</summary>
     public static TimeSpan QueryInterval(Random random) => TimeSpan.FromSeconds(30 + (random.NextDouble() * 30));
 
-    /// <summary>10 to 20 minutes: how long to leave queries to others before asking oneself all the same, whatever they make one believe.</summary>
+    /// <summary>10 to 20 minutes: how long to leave queries to others, whatever they make one believe.</summary>
     public static TimeSpan LongestSilence(Random random) => TimeSpan.FromMinutes(10 + (random.NextDouble() * 10));
 
     public static TimeSpan Min(TimeSpan left, TimeSpan right) => left < right ? left : right;

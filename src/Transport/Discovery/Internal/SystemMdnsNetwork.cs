@@ -21,14 +21,16 @@ internal sealed class SystemMdnsNetwork(MdnsOptions options) : IMdnsNetwork
         }
         catch (NetworkInformationException e)
         {
-            problem = new TransportException(TransportError.Io, $"mDNS cannot list this machine's network interfaces: {e.Message}; {WayOut}", e);
+            problem = new TransportException(TransportError.Io,
+                $"mDNS cannot list this machine's network interfaces: {e.Message}; {WayOut}", e);
             return [];
         }
 
         if (options.Interfaces?.FirstOrDefault(name => !interfaces.Any(i => IsNamed(i, name))) is { } missing)
         {
             string all = string.Join(", ", interfaces.Select(i => i.Name));
-            problem = new TransportException(TransportError.InvalidAddress, $"there is no network interface '{missing}' on this machine; it has {all}");
+            problem = new TransportException(TransportError.InvalidAddress,
+                $"there is no network interface '{missing}' on this machine; it has {all}");
         }
 
         var links = new List<MdnsLink>();
@@ -43,7 +45,8 @@ internal sealed class SystemMdnsNetwork(MdnsOptions options) : IMdnsNetwork
             string which = options.Interfaces is null
                 ? "no network interface of this machine is up, has an address and can multicast"
                 : $"the interface {string.Join(", ", options.Interfaces)} is not up or has no address";
-            problem ??= new TransportException(TransportError.Unreachable, $"mDNS cannot look for peers: {which}; connect to a network, or {WayOut}");
+            problem ??= new TransportException(TransportError.Unreachable,
+                $"mDNS cannot look for peers: {which}; connect to a network, or {WayOut}");
         }
 
         return links;
@@ -59,12 +62,14 @@ internal sealed class SystemMdnsNetwork(MdnsOptions options) : IMdnsNetwork
         || (name == "lo" && candidate.NetworkInterfaceType == NetworkInterfaceType.Loopback);
 
     // Loopback and tunnel interfaces report "unknown" on Linux.
-    private static bool IsUp(NetworkInterface candidate) => candidate.OperationalStatus is OperationalStatus.Up or OperationalStatus.Unknown;
+    private static bool IsUp(NetworkInterface candidate) =>
+        candidate.OperationalStatus is OperationalStatus.Up or OperationalStatus.Unknown;
 
     private static bool IsSuitable(NetworkInterface candidate)
     {
-        if (candidate.NetworkInterfaceType is NetworkInterfaceType.Loopback or NetworkInterfaceType.Ppp or NetworkInterfaceType.Tunnel) return false;
-        return candidate.SupportsMulticast && !IsPointToPoint(candidate.Name);
+        bool isOther = candidate.NetworkInterfaceType
+            is NetworkInterfaceType.Loopback or NetworkInterfaceType.Ppp or NetworkInterfaceType.Tunnel;
+        return !isOther && candidate.SupportsMulticast && !IsPointToPoint(candidate.Name);
     }
 
     // The framework does not tell the flags; tun and WireGuard interfaces have a type it calls unknown.
