@@ -106,6 +106,20 @@ public sealed class InterruptionTests : IDisposable
     }
 
     [Fact]
+    public async Task Command_started_in_the_background_of_a_script_is_interrupted_too()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are a Unix matter");
+        // such a shell starts background commands with SIGINT ignored; `wait` passes the exit code on
+        string script = $"'{FastShareProcess.Path}' peers --watch --json --ephemeral --interface lo & echo $!; wait $!";
+        await using FastShareProcess shell = FastShareProcess.StartProgram(_folder, "/bin/sh", "-c", script);
+        int id = int.Parse(await shell.WaitForLineAsync(line => char.IsAsciiDigit(line[0])), System.Globalization.CultureInfo.InvariantCulture);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByMdns);
+        await shell.WaitForLineAsync(line => line.Contains("peerFound", StringComparison.Ordinal));
+        FastShareProcess.Interrupt(id);
+        Assert.True(await shell.WaitForExitAsync() == 130, shell.ToString());
+    }
+
+    [Fact]
     public async Task Sender_that_waits_for_its_peer_ends_with_130_when_interrupted()
     {
         string file = FileTree.WriteFile(_folder["file.bin"], 10);

@@ -74,6 +74,10 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
         return new FastShareProcess(Process.Start(start)!);
     }
 
+    /// <summary>Starts another program in the same surroundings.</summary>
+    public static FastShareProcess StartProgram(TestFolder folder, string program, params IEnumerable<string> arguments) =>
+        Start(folder, new ProcessStartInfo(program, arguments));
+
     /// <summary>Starts the command on a terminal of its own, whose screen comes as standard output and whose keyboard is standard input.</summary>
     public static FastShareProcess StartOnTerminal(TestFolder folder, params IEnumerable<string> arguments)
     {
@@ -148,7 +152,15 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
     }
 
     /// <summary>As Ctrl-C.</summary>
-    public void Interrupt() => Signal(2);
+    public void Interrupt() => Interrupt(_process.Id);
+
+    /// <summary>As Ctrl-C, for any process.</summary>
+    public static void Interrupt(int process)
+    {
+        const int Sigint = 2;
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are a Unix matter");
+        if (Kill(process, Sigint) != 0) throw new InvalidOperationException("the signal was not delivered");
+    }
 
     /// <summary>As kill -9: nothing of the command runs after it.</summary>
     public async Task KillAsync()
@@ -176,12 +188,6 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
         await Task.WhenAll(_output, _errorOutput);
         _process.Dispose();
-    }
-
-    private void Signal(int signal)
-    {
-        if (OperatingSystem.IsWindows()) Assert.Skip("signals are a Unix matter");
-        if (Kill(_process.Id, signal) != 0) throw new InvalidOperationException($"signal {signal} was not delivered");
     }
 
     private async Task ReadAsync(StreamReader reader, Action<string> add)

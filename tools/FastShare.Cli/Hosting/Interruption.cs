@@ -6,7 +6,7 @@ namespace FastShare.Cli.Hosting;
 /// Ctrl-C, SIGTERM and a closed terminal. The first ends the command cleanly through <see cref="Token"/>; the second, or a
 /// clean end that takes longer than <see cref="CleanStopLimit"/>, ends the process at once. Thread-safe.
 /// </summary>
-internal sealed class Interruption : IDisposable
+internal sealed partial class Interruption : IDisposable
 {
     /// <summary>
     /// How long a clean stop may take. A last checkpoint has at most 64 MiB to sync, which a slow disk does in well under this.
@@ -26,6 +26,7 @@ internal sealed class Interruption : IDisposable
     {
         _onFirst = onFirst;
         _onExit = onExit;
+        AttendToInterrupts();
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal));
@@ -47,6 +48,17 @@ internal sealed class Interruption : IDisposable
         _onFirst();
         _stop.Cancel();
     }
+
+    // A shell without job control starts background commands with SIGINT ignored, and the runtime leaves ignored signals alone.
+    // Whoever sends SIGINT to this process means it: a transfer in a script must end resumable when the script is interrupted.
+    private static void AttendToInterrupts()
+    {
+        const int Sigint = 2;
+        if (!OperatingSystem.IsWindows()) SetSignal(Sigint, handler: 0);
+    }
+
+    [LibraryImport("libc", EntryPoint = "signal")]
+    private static partial nint SetSignal(int signal, nint handler);
 
     private void OnSignal(PosixSignalContext context)
     {
