@@ -46,6 +46,9 @@ internal sealed class ReceiveFile : IDisposable
 
     internal StagedFile Staged { get; }
 
+    /// <summary>Whether there is a data file.</summary>
+    internal bool HasData => _data is not null;
+
     /// <summary>
     /// Whether the chunk is there. One that only the journal claims, after an unclean stop, is read back and verified now; if the disk
     /// does not have it, it is missing.

@@ -18,6 +18,8 @@ internal sealed partial class ReceiveStore
     private volatile bool _namesChanged; // data files were made since the staging folder was last synced
     private volatile bool _stopping;
     private long _unrecorded; // interlocked: bytes written and in no durable slot
+    private long _slotBytes; // guarded by _gate: what a slot with all staged files needs at most
+    private long _slotRoom; // interlocked: what room was kept for
     private bool _syncFailed; // guarded by _checkpointGate
 
     /// <summary>
@@ -53,9 +55,23 @@ internal sealed partial class ReceiveStore
     /// <summary>Counts bytes written; the writer that fills the measure waits for the checkpoint, which bounds what a crash costs.</summary>
     internal void CountWritten(int bytes)
     {
+        Interlocked.Add(ref _written, bytes);
         long written = Interlocked.Add(ref _unrecorded, bytes);
         if (written >= _options.CheckpointBytes) Checkpoint(_options.CheckpointBytes);
         else if (written >= _options.CheckpointBytes / 2 && written - bytes < _options.CheckpointBytes / 2) Wake();
+    }
+
+    /// <summary>Keeps room for a slot with all files that are staged now.</summary>
+    private void ReserveSlot()
+    {
+        long bytes;
+        lock (_gate) bytes = _slotBytes;
+        if (bytes <= Interlocked.Read(ref _slotRoom)) return;
+        lock (_checkpointGate)
+        {
+            _journalFiles.Reserve(bytes);
+            Interlocked.Exchange(ref _slotRoom, bytes);
+        }
     }
 
     private void Wake()

@@ -5,38 +5,31 @@ namespace FastShare.Transfer.Storage;
 // From complete to published. Many small files share one sync: they wait, closed, in staging until their batch is full or due.
 internal sealed partial class ReceiveStore
 {
+    private readonly Lock _publishGate = new(); // outermost lock, held from taking a batch to reporting it, so that who waits finds it done
     private List<ReceiveFile> _pending = []; // guarded by _gate
 
-    /// <summary>Publishes the small files that wait for their batch. Runs by itself every 2 s; call it when there is nothing else to do.</summary>
-    /// <exception cref="TransferException">Never for a file: those are reported. The store had failed before.</exception>
+    /// <summary>
+    /// Publishes the small files that wait for their batch, and waits for a batch that another thread is at. Runs by itself every 2 s;
+    /// call it when there is nothing else to do. Failures are reported for each file.
+    /// </summary>
     public void PublishPending()
     {
-        List<ReceiveFile> batch;
-        lock (_gate)
+        lock (_publishGate)
         {
-            if (_pending.Count == 0) return;
-            batch = _pending;
-            _pending = [];
-        }
-
-        TransferException? fault = _fault;
-        if (fault is null)
-        {
-            try
+            List<ReceiveFile> batch;
+            lock (_gate)
             {
-                // content, mode and time of the whole batch become durable at once
-                _destination.SyncFileSystem();
+                if (_pending.Count == 0) return;
+                batch = _pending;
+                _pending = [];
             }
-            catch (TransferException e)
-            {
-                fault = SetFault(e, null, syncFailed: true);
-            }
-        }
 
-        foreach (ReceiveFile file in batch)
-        {
-            if (fault is null) PublishNow(file);
-            else Report(new PublishOutcome(file.Entry, DestinationTree.ForEntry(fault, file.Entry.Path)));
+            TransferException? fault = _fault ?? SyncBatch();
+            foreach (ReceiveFile file in batch)
+            {
+                if (fault is null) PublishNow(file);
+                else Report(new PublishOutcome(file.Entry, DestinationTree.ForEntry(fault, file.Entry.Path)));
+            }
         }
     }
 
@@ -77,12 +70,26 @@ internal sealed partial class ReceiveStore
 
     internal void Report(PublishOutcome outcome) => _options.Published?.Invoke(outcome);
 
+    /// <summary>Makes content, mode and time of a whole batch durable at once; returns what ended the store, if it did.</summary>
+    private TransferException? SyncBatch()
+    {
+        try
+        {
+            _destination.SyncFileSystem();
+            return null;
+        }
+        catch (TransferException e)
+        {
+            return SetFault(e, null, syncFailed: true);
+        }
+    }
+
     private void Release(ReceiveFile file, bool published)
     {
         lock (_gate)
         {
             file.Staged.Open = null;
-            if (published) _staged.Remove(file.Staged.Key);
+            if (published && _staged.Remove(file.Staged.Key)) _slotBytes -= ResumeJournal.RecordLength(file.Staged.Map);
         }
     }
 }

@@ -26,10 +26,11 @@ internal sealed partial class ReceiveStore
             removeData |= staged.Map.ClaimCount == 0;
             if (!removeData || !_staged.TryGetValue(staged.Key, out StagedFile? known) || known != staged) return;
             _staged.Remove(staged.Key);
+            _slotBytes -= ResumeJournal.RecordLength(staged.Map);
             if (_discarded) return;
         }
 
-        _staging.Folder.RemoveFile(staged.Name);
+        if (file.HasData) _staging.Folder.RemoveFile(staged.Name);
     }
 
     /// <summary>Bytes an earlier run of this transfer has on the disk.</summary>
@@ -69,6 +70,7 @@ internal sealed partial class ReceiveStore
                 FileId = stat.FileId,
                 Changed = stat.ChangedUnixNanoseconds,
             };
+            _slotBytes += ResumeJournal.RecordLength(map);
         }
     }
 

@@ -27,6 +27,9 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     private readonly bool _rescue; // a sync failed in an earlier run: claimed chunks are copied to a fresh file
     private readonly bool _wasClean; // the journal was the last thing the earlier run wrote
 
+    private readonly long _claimedAtOpen; // bytes of expected ones that were there already
+    private long _written; // interlocked: bytes of chunks written since
+
     private readonly Lock _gate = new(); // innermost lock: nothing else is taken under it
     private readonly Dictionary<UInt128, StagedFile> _staged = []; // guarded by _gate
     private uint _nextSerial; // guarded by _gate
@@ -52,6 +55,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
             _wasClean = state?.IsClean ?? false;
             _generation = state?.Generation ?? 0;
             LoadStaged(state);
+            _claimedAtOpen = BytesClaimed;
             _journalFiles.Newest = null;
 
             // the journal is durable, in a durable folder, before any data is; from here on a stop is unclean until said otherwise
@@ -123,7 +127,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         }
 
         CheckQuota(expected, _options);
-        CheckSpace(bytes - BytesClaimed, _destination.FreeBytes());
+        CheckSpace(expected - _claimedAtOpen - Interlocked.Read(ref _written), _destination.FreeBytes());
         lock (_gate) _expected += bytes;
     }
 
@@ -167,6 +171,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
             {
                 staged = new StagedFile(key, entry.Id, _nextSerial++, new ChunkMap(entry.Size, chunkSize));
                 _staged.Add(key, staged);
+                _slotBytes += ResumeJournal.RecordLength(staged.Map);
             }
 
             if (staged.Open is not null) throw new InvalidOperationException($"Entry {entry.Id} is open already.");
@@ -176,6 +181,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
 
         try
         {
+            ReserveSlot();
             long missing = entry.Size - Math.Min(staged.Map.ClaimCount * chunkSize, entry.Size);
             if (missing >= SpaceCheckBytes) CheckSpace(missing, _destination.FreeBytes());
             return staged.Map.ClaimCount == 0 ? file : Resume(file);
@@ -224,21 +230,50 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     }
 
     /// <summary>
-    /// Removes the staging folder and everything FastShare put in it: when all is acknowledged, or nothing will be resumed. The store
-    /// can only be disposed of afterwards.
+    /// Removes the staging folder and everything FastShare put in it: after <see cref="Finish"/>, when all is acknowledged, or when
+    /// nothing will be resumed. Files that still wait for their batch go too. The store can only be disposed of afterwards.
     /// </summary>
     public void DiscardStaging()
     {
+        lock (_publishGate)
         lock (_checkpointGate)
         {
             lock (_gate)
             {
                 if (_disposed || _discarded) return;
                 _discarded = true;
+                _pending = [];
             }
 
             _staging.Remove();
         }
+    }
+
+    /// <summary>
+    /// Removes staging folders of transfers that nobody went on with: FastShare's by name, this user's, in no process's hands, and
+    /// untouched for a time. Follows no link and removes nothing but what FastShare puts in such a folder.
+    /// </summary>
+    /// <param name="folder">A destination.</param>
+    /// <param name="olderThan">How long nothing in it may have changed; a week is safe.</param>
+    /// <param name="options">The clock and the file system.</param>
+    /// <returns>How many were removed.</returns>
+    /// <exception cref="TransferException">The destination may not be read.</exception>
+    public static int CollectAbandoned(string folder, TimeSpan olderThan, ReceiveStoreOptions options)
+    {
+        if (!Directory.Exists(folder)) return 0;
+        using IStorageFolder destination = options.Storage.OpenDestination(folder);
+        long limit = (options.TimeProvider.GetUtcNow() - olderThan - DateTimeOffset.UnixEpoch).Ticks * 100;
+        int removed = 0;
+        foreach (string name in destination.List())
+        {
+            if (!Staging.IsName(name) || destination.Stat(name) is not { Kind: StorageKind.Folder, IsOwn: true } || Staging.LastUse(destination, name) > limit) continue;
+            using Staging? staging = Staging.TryOpen(destination, name, create: false);
+            if (staging is null) continue;
+            staging.Remove();
+            removed++;
+        }
+
+        return removed;
     }
 
     /// <summary>

@@ -31,7 +31,8 @@ internal sealed class ReceiveStoreOptions
     /// <summary>
     /// Told once for every file that <see cref="ReceiveFile.Publish"/> was called on, when it really stands under its final name with
     /// durable content, or when it failed. Called on the thread inside Publish, PublishPending, Finish or DisposeAsync, or on the
-    /// store's own checkpoint loop, without locks held; may be called from several threads at once; must not throw.
+    /// store's own checkpoint loop; may be called from several threads at once. It must not throw, and not wait for a thread that is
+    /// in one of those calls: batches are published one at a time.
     /// </summary>
     public Action<PublishOutcome>? Published { get; init; }
 

@@ -162,10 +162,10 @@ internal sealed class FaultyStorage(IStorageSystem inner) : IStorageSystem
             file.Write(offset, source);
         }
 
-        public void SetLength(long length)
+        public void Reserve(long length)
         {
-            owner.Count("SetLength");
-            file.SetLength(length);
+            owner.Count("Reserve");
+            file.Reserve(length);
         }
 
         public void SyncData()

@@ -119,8 +119,8 @@ internal interface IStorageFile : IDisposable
     /// <summary>Writes all of it at an offset.</summary>
     void Write(long offset, ReadOnlySpan<byte> source);
 
-    /// <summary>Cuts or extends the file.</summary>
-    void SetLength(long length);
+    /// <summary>Takes room on the disk for that many bytes from the start, where the system can; the file may become as long.</summary>
+    void Reserve(long length);
 
     /// <summary>Makes its content durable (fdatasync).</summary>
     void SyncData();

@@ -10,6 +10,7 @@ internal sealed class JournalFiles : IDisposable
     public static readonly IReadOnlyList<string> Names = ["journal-a", "journal-b"];
 
     private readonly IStorageFile[] _files = new IStorageFile[2];
+    private long _reserved;
     private int _next; // the file the next slot goes to: not the one with the newest valid slot
 
     /// <summary>Opens or makes the files and reads the newest valid slot.</summary>
@@ -36,12 +37,25 @@ internal sealed class JournalFiles : IDisposable
     /// <summary>The newest valid slot found when opening; null if there is none. Reset once used, for it holds the whole file.</summary>
     public JournalState? Newest { get; set; }
 
+    /// <summary>
+    /// Keeps room on the disk for slots of a length, where the system can: so that a disk that is full of data still takes
+    /// the slot that says so.
+    /// </summary>
+    /// <exception cref="TransferException"><see cref="TransferError.StorageFull"/>: there is no such room.</exception>
+    public void Reserve(long bytes)
+    {
+        if (bytes <= _reserved) return;
+        // doubled, so that many files cost few calls
+        long wanted = Math.Max(2 * bytes, 64 * 1024);
+        foreach (IStorageFile file in _files) file.Reserve(wanted);
+        _reserved = wanted;
+    }
+
     /// <summary>Writes a slot over the older one and makes it durable.</summary>
     public void Write(ReadOnlySpan<byte> slot)
     {
         IStorageFile file = _files[_next];
         file.Write(0, slot);
-        file.SetLength(slot.Length);
         file.SyncData();
         _next = 1 - _next;
     }

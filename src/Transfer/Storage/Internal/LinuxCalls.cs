@@ -162,8 +162,8 @@ internal static unsafe partial class LinuxCalls
     [LibraryImport(C, EntryPoint = "syncfs", SetLastError = true)]
     public static partial int SyncFileSystem(int file);
 
-    [LibraryImport(C, EntryPoint = "ftruncate", SetLastError = true)]
-    public static partial int Truncate(int file, long length);
+    [LibraryImport(C, EntryPoint = "fallocate", SetLastError = true)]
+    public static partial int Allocate(int file, int mode, long offset, long length);
 
     [LibraryImport(C, EntryPoint = "pread", SetLastError = true)]
     public static partial nint ReadAt(int file, byte* buffer, nint count, long offset);

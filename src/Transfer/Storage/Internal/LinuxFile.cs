@@ -33,13 +33,14 @@ internal sealed unsafe class LinuxFile(LinuxHandle handle, string label) : IStor
     }
 
     /// <inheritdoc/>
-    public void SetLength(long length)
+    public void Reserve(long length)
     {
         using LinuxHandle.Lease own = handle.Use();
-        while (LinuxCalls.Truncate(own.Descriptor, length) != 0)
+        while (LinuxCalls.Allocate(own.Descriptor, 0, 0, length) != 0)
         {
             int errno = Marshal.GetLastPInvokeError();
-            if (errno != LinuxError.Interrupted) throw LinuxError.From(errno, "set the length of", label);
+            if (errno is LinuxError.NotSupported or LinuxError.NotImplemented) return; // then a full disk costs a checkpoint
+            if (errno != LinuxError.Interrupted) throw LinuxError.From(errno, "reserve room for", label);
         }
     }
 

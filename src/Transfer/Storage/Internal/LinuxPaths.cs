@@ -28,10 +28,11 @@ internal static unsafe class LinuxPaths
     public static int Open(int folder, string path, int flags, int mode = 0)
     {
         if (path.Length == 0) path = ".";
-        flags |= LinuxCalls.CloseOnExec | LinuxCalls.NoFollow;
+        flags |= LinuxCalls.CloseOnExec;
         int tries = 0;
         while (!_noOpenAt2)
         {
+            // without O_NOFOLLOW, which would report a link at the end as something other than ELOOP
             var how = new LinuxCalls.OpenHow { Flags = (uint)flags, Mode = (uint)mode, Resolve = Beneath };
             int result = LinuxCalls.OpenAt2(folder, path, &how);
             if (result >= 0) return result;
@@ -45,7 +46,7 @@ internal static unsafe class LinuxPaths
             _noOpenAt2 = true;
         }
 
-        return OpenBySegments(folder, path, flags, mode);
+        return OpenBySegments(folder, path, flags | LinuxCalls.NoFollow, mode);
     }
 
     /// <summary>Looks at a path beneath; the last segment is not followed either. 0, or −errno.</summary>

@@ -11,21 +11,9 @@ internal sealed class LinuxStorage : IStorageSystem
     /// <inheritdoc/>
     public IStorageFolder OpenDestination(string folder)
     {
-        try
-        {
-            Directory.CreateDirectory(folder);
-        }
-        catch (UnauthorizedAccessException)
-        {
-            throw LinuxError.From(LinuxError.Access, "create the folder", folder);
-        }
-        catch (IOException e)
-        {
-            // the framework leaves errno in HResult, but reports a file in the way without one
-            throw LinuxError.From(File.Exists(folder) ? LinuxError.NotFolder : e.HResult & 0xFFFF, "create the folder", folder);
-        }
-
-        return new LinuxFolder(OpenFolder(folder), folder);
+        string full = Path.GetFullPath(folder);
+        int errno = CreateFolders(full);
+        return errno == 0 ? new LinuxFolder(OpenFolder(full), folder) : throw LinuxError.From(errno, "create the folder", folder);
     }
 
     /// <inheritdoc/>
@@ -36,6 +24,22 @@ internal sealed class LinuxStorage : IStorageSystem
         while (at is not null && !Directory.Exists(at)) at = Path.GetDirectoryName(at);
         using var opened = new LinuxFolder(OpenFolder(at ?? "/"), folder);
         return opened.FreeBytes();
+    }
+
+    /// <summary>Makes a folder and those above it; 0, or errno. Something else of that name is left for opening to report.</summary>
+    private static int CreateFolders(string full)
+    {
+        if (LinuxCalls.MakeFolderAt(LinuxCalls.CurrentFolder, full, 0x1FF) == 0) return 0;
+        int errno = Marshal.GetLastPInvokeError();
+        if (errno == LinuxError.Exists) return 0;
+        // some systems say so of a folder that is there (read-only ones, mount points of others): opening it tells
+        if (errno != LinuxError.NoEntry) return Directory.Exists(full) ? 0 : errno;
+        if (Path.GetDirectoryName(full) is not { } parent) return errno;
+        errno = CreateFolders(parent);
+        if (errno != 0) return errno;
+        if (LinuxCalls.MakeFolderAt(LinuxCalls.CurrentFolder, full, 0x1FF) == 0) return 0;
+        errno = Marshal.GetLastPInvokeError();
+        return errno == LinuxError.Exists ? 0 : errno;
     }
 
     private static LinuxHandle OpenFolder(string folder)

@@ -222,7 +222,10 @@ internal sealed class PortableFile(FileStream stream, string path) : IStorageFil
     }
 
     /// <inheritdoc/>
-    public void SetLength(long length) => PortableError.Run("set the length of", path, () => RandomAccess.SetLength(stream.SafeFileHandle, length));
+    public void Reserve(long length)
+    {
+        // the framework cannot, for a file that is open
+    }
 
     /// <inheritdoc/>
     public void SyncData() => Sync();

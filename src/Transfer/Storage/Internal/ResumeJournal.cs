@@ -48,7 +48,7 @@ internal sealed record JournalState(ulong Generation, bool IsClean, IReadOnlyLis
 /// change with the version in the magic; anything unreadable only costs a restart. All numbers big-endian:
 /// <code>
 /// slot   = "FSHJRNL1" ‖ transfer id (16) ‖ generation (8) ‖ flags (4; bit 0: orderly stop) ‖ records (4)
-///        ‖ record… ‖ XXH128 of everything before (16)
+///        ‖ length of the slot (8) ‖ record… ‖ XXH128 of everything before (16); what follows in the file is room to grow
 /// record = key (16) ‖ entry id (4) ‖ serial (4) ‖ size (8) ‖ chunk size (4) ‖ file id (8) ‖ changed (8)
 ///        ‖ claimed chunks (8) ‖ bitmap (one bit a chunk, padded with zeros to a byte) ‖ digest (16) for each bit set
 /// </code>
@@ -58,7 +58,7 @@ internal sealed class ResumeJournal
     /// <summary>Longest slot read; a longer file is no journal.</summary>
     public const int MaxBytes = 1 << 30;
 
-    private const int HeaderBytes = 40, RecordBytes = 60, ChecksumBytes = 16, FileIdOffset = 36;
+    private const int HeaderBytes = 48, RecordBytes = 60, ChecksumBytes = 16, FileIdOffset = 36;
 
     private readonly TransferId _transfer;
     private readonly ArrayBufferWriter<byte> _buffer = new(4096); // reused from slot to slot; single user at a time
@@ -84,6 +84,9 @@ internal sealed class ResumeJournal
         hash.Append(MemoryMarshal.AsBytes(entry.Path.AsSpan()));
         return hash.GetCurrentHashAsUInt128();
     }
+
+    /// <summary>Bytes that a slot needs at most for one file.</summary>
+    public static long RecordLength(ChunkMap map) => RecordBytes + (map.Count + 7) / 8 + map.Count * 16;
 
     /// <summary>Starts a slot.</summary>
     public void Begin(ulong generation, bool isClean)
@@ -126,7 +129,8 @@ internal sealed class ResumeJournal
     /// <summary>Ends the slot; the bytes are valid until the next <see cref="Begin"/>.</summary>
     public ReadOnlySpan<byte> End()
     {
-        BinaryPrimitives.WriteUInt32BigEndian(WritableSpan(HeaderBytes - 4, 4), _records);
+        BinaryPrimitives.WriteUInt32BigEndian(WritableSpan(HeaderBytes - 12, 4), _records);
+        BinaryPrimitives.WriteInt64BigEndian(WritableSpan(HeaderBytes - 8, 8), _buffer.WrittenCount + ChecksumBytes);
         UInt128 checksum = XxHash128.HashToUInt128(_buffer.WrittenSpan);
         BinaryPrimitives.WriteUInt128BigEndian(_buffer.GetSpan(ChecksumBytes), checksum);
         _buffer.Advance(ChecksumBytes);
@@ -138,8 +142,10 @@ internal sealed class ResumeJournal
     {
         ReadOnlySpan<byte> bytes = slot.Span;
         if (bytes.Length < HeaderBytes + ChecksumBytes || !bytes.StartsWith(Magic)) return null;
-        int end = bytes.Length - ChecksumBytes;
-        if (BinaryPrimitives.ReadUInt128BigEndian(bytes[end..]) != XxHash128.HashToUInt128(bytes[..end])) return null;
+        long length = BinaryPrimitives.ReadInt64BigEndian(bytes[40..]);
+        if (length < HeaderBytes + ChecksumBytes || length > bytes.Length) return null;
+        int end = (int)length - ChecksumBytes;
+        if (BinaryPrimitives.ReadUInt128BigEndian(bytes.Slice(end, ChecksumBytes)) != XxHash128.HashToUInt128(bytes[..end])) return null;
         if (BinaryPrimitives.ReadUInt128BigEndian(bytes[8..]) != _transfer.Value) return null;
         ulong generation = BinaryPrimitives.ReadUInt64BigEndian(bytes[24..]);
         uint flags = BinaryPrimitives.ReadUInt32BigEndian(bytes[32..]), count = BinaryPrimitives.ReadUInt32BigEndian(bytes[36..]);
@@ -149,9 +155,9 @@ internal sealed class ResumeJournal
         int at = HeaderBytes;
         for (uint i = 0; i < count; i++)
         {
-            if (DecodeRecord(slot[at..end], out int length) is not { } record) return null;
+            if (DecodeRecord(slot[at..end], out int used) is not { } record) return null;
             records.Add(record);
-            at += length;
+            at += used;
         }
 
         return at == end ? new JournalState(generation, flags == 1, records) : null;

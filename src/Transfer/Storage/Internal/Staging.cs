@@ -36,6 +36,29 @@ internal sealed class Staging : IDisposable
     /// <summary>The name of a transfer's staging folder.</summary>
     public static string NameOf(TransferId id) => SafePath.StagingPrefix + id;
 
+    /// <summary>Whether a name is one of a staging folder: the prefix and 32 lower-case hexadecimal digits.</summary>
+    public static bool IsName(string name) =>
+        name.Length == SafePath.StagingPrefix.Length + 32
+        && name.StartsWith(SafePath.StagingPrefix, StringComparison.Ordinal)
+        && !name.AsSpan(SafePath.StagingPrefix.Length).ContainsAnyExcept("0123456789abcdef");
+
+    /// <summary>When the folder or anything in it last changed, in nanoseconds since 1970; the distant future if that cannot be told.</summary>
+    public static long LastUse(IStorageFolder destination, string name)
+    {
+        try
+        {
+            using IStorageFolder? folder = destination.OpenFolder(name);
+            if (folder is null) return long.MaxValue;
+            long last = folder.Stat().ModifiedUnixNanoseconds;
+            foreach (string inside in folder.List()) last = Math.Max(last, folder.Stat(inside)?.ModifiedUnixNanoseconds ?? 0);
+            return last;
+        }
+        catch (TransferException)
+        {
+            return long.MaxValue; // not to be read: not to be removed either
+        }
+    }
+
     /// <summary>Makes the folder if needed and locks it. Null: another receiver, maybe in this process, holds it.</summary>
     public static Staging? TryOpen(IStorageFolder destination, string name, bool create)
     {
