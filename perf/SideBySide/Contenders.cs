@@ -111,6 +111,7 @@ internal sealed class Contenders(Settings settings, string work) : IAsyncDisposa
             }));
 
             string folder = Path.Combine(work, insecure ? "in-plain" : "in-noise");
+            Directory.CreateDirectory(folder);
             (ChildProcess receive, string address) = await FastShareNodes.ListenAsync(fastshare, ["receive", folder, "--yes", .. security], cancellationToken);
             _servers.Add(receive);
             _all.Add(new Contender(name + ", verified", Scenarios.File, async token =>
