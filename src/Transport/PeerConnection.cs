@@ -28,7 +28,8 @@ public sealed class PeerConnection
 
     /// <summary>Takes over a started multiplexer.</summary>
     internal PeerConnection(
-        IConnectionHost host, SecuredChannel channel, IMuxedConnection muxer, ConnectionRole role, Multiaddr localAddress, Multiaddr remoteAddress)
+        IConnectionHost host, SecuredChannel channel, IMuxedConnection muxer, ConnectionRole role,
+        Multiaddr localAddress, Multiaddr remoteAddress)
     {
         _host = host;
         _muxer = muxer;
@@ -68,14 +69,15 @@ public sealed class PeerConnection
     internal bool IsLive => !Volatile.Read(ref _dying) && !_muxer.Closed.IsCompleted;
 
     /// <summary>Waits until the peer has told about itself; fails with what identify failed with.</summary>
-    public Task<PeerDescription> IdentifyAsync(CancellationToken cancellationToken = default) => _identified.Task.WaitAsync(cancellationToken);
+    public Task<PeerDescription> IdentifyAsync(CancellationToken cancellationToken = default) =>
+        _identified.Task.WaitAsync(cancellationToken);
 
     /// <summary>
     /// Opens a stream for one protocol. Takes a round trip, or none if the peer has said through identify that it serves the
     /// protocol.
     /// </summary>
-    /// <exception cref="TransportException"><see cref="TransportError.UnsupportedProtocol"/>, <see cref="TransportError.ConnectionClosed"/>,
-    /// <see cref="TransportError.Timeout"/>: no answer to the proposal, …</exception>
+    /// <exception cref="TransportException"><see cref="TransportError.UnsupportedProtocol"/>,
+    /// <see cref="TransportError.ConnectionClosed"/>, <see cref="TransportError.Timeout"/>: no answer to the proposal, …</exception>
     public async ValueTask<PeerStream> OpenStreamAsync(string protocol, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(protocol);
@@ -177,11 +179,15 @@ public sealed class PeerConnection
             switch (e)
             {
                 case OperationCanceledException when !cancellationToken.IsCancellationRequested:
+                    double seconds = _host.Options.StreamNegotiationTimeout.TotalSeconds;
                     throw new TransportException(
                         TransportError.Timeout,
-                        $"{Peer} did not answer the proposal of {PeerText.Escape(protocol)} within {_host.Options.StreamNegotiationTimeout.TotalSeconds:0.###} s", e) { Peer = Peer };
+                        $"{Peer} did not answer the proposal of {PeerText.Escape(protocol)} within {seconds:0.###} s", e)
+                    { Peer = Peer };
                 case TransportException { Error: TransportError.UnsupportedProtocol }:
-                    throw new TransportException(TransportError.UnsupportedProtocol, $"{Peer} does not support {PeerText.Escape(protocol)}", e) { Peer = Peer };
+                    throw new TransportException(
+                        TransportError.UnsupportedProtocol, $"{Peer} does not support {PeerText.Escape(protocol)}", e)
+                    { Peer = Peer };
                 case TransportException { Error: TransportError.ConnectionClosed }:
                     Volatile.Write(ref _dying, true);
                     break;
@@ -210,9 +216,15 @@ public sealed class PeerConnection
             {
                 TransportException known => known,
                 OperationCanceledException when _over.IsCancellationRequested =>
-                    new TransportException(TransportError.ConnectionClosed, $"the connection with {Peer} closed before the peer had identified itself", e) { Peer = Peer },
+                    new TransportException(
+                        TransportError.ConnectionClosed,
+                        $"the connection with {Peer} closed before the peer had identified itself", e)
+                    { Peer = Peer },
                 OperationCanceledException =>
-                    new TransportException(TransportError.Timeout, $"{Peer} did not identify itself within {Identify.Timeout.TotalSeconds} s", e) { Peer = Peer },
+                    new TransportException(
+                        TransportError.Timeout,
+                        $"{Peer} did not identify itself within {Identify.Timeout.TotalSeconds} s", e)
+                    { Peer = Peer },
                 _ => new TransportException(TransportError.Unknown, $"identifying {Peer} failed: {e.Message}", e) { Peer = Peer },
             };
             if (_identified.TrySetException(error)) _ = _identified.Task.Exception; // observed: nobody may ask

@@ -9,4 +9,5 @@ namespace FastShare.Transport;
 /// <param name="Protocols">Protocols it accepts.</param>
 /// <param name="ObservedAddress">This node's address as the peer sees it.</param>
 public sealed record PeerDescription(
-    string AgentVersion, string ProtocolVersion, IReadOnlyList<Multiaddr> ListenAddresses, IReadOnlyList<string> Protocols, Multiaddr? ObservedAddress);
+    string AgentVersion, string ProtocolVersion, IReadOnlyList<Multiaddr> ListenAddresses, IReadOnlyList<string> Protocols,
+    Multiaddr? ObservedAddress);

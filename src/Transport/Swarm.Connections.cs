@@ -139,7 +139,8 @@ public sealed partial class Swarm : IConnectionHost
     // From now on the connection has an owner that waits for its end.
     private void Supervise(PeerConnection connection, int count, InboundAdmission.Ticket? ticket)
     {
-        SwarmLog.Connected(_logger, connection.Peer, connection.RemoteAddress, connection.Security, connection.IsInbound ? "inbound" : "outbound", count);
+        string direction = connection.IsInbound ? "inbound" : "outbound";
+        SwarmLog.Connected(_logger, connection.Peer, connection.RemoteAddress, connection.Security, direction, count);
         _events.Publish(new SwarmEvent.Connected(connection.Peer, connection, count));
         _connections.Run(() => SuperviseAsync(connection, ticket));
     }
@@ -210,10 +211,12 @@ public sealed partial class Swarm : IConnectionHost
         return addresses.Distinct().OrderBy(IsLoopback);
     }
 
-    private static bool IsLoopback(Multiaddr address) => address.TryGetTcpEndPoint(out IPEndPoint? endpoint) && IPAddress.IsLoopback(endpoint.Address);
+    private static bool IsLoopback(Multiaddr address) =>
+        address.TryGetTcpEndPoint(out IPEndPoint? endpoint) && IPAddress.IsLoopback(endpoint.Address);
 
     private static bool IsWildcard(Multiaddr address) =>
-        address.TryGetTcpEndPoint(out IPEndPoint? endpoint) && (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any));
+        address.TryGetTcpEndPoint(out IPEndPoint? endpoint)
+        && (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any));
 
     /// <summary>The swarm as its dialer sees it.</summary>
     private sealed class DialHost(Swarm swarm) : IDialHost<PeerConnection>

@@ -52,7 +52,8 @@ public sealed partial class Swarm : IAsyncDisposable
         _agentVersion = options.AgentVersion ?? $"fastshare/{typeof(Swarm).Assembly.GetName().Version?.ToString(3)}";
         _upgrader = new ConnectionUpgrader(options);
         _network = new LocalNetwork(options.TimeProvider);
-        _admission = new InboundAdmission(options.MaxInboundConnections, options.MaxPendingInbound, options.MaxInboundPerSource, options.TimeProvider);
+        _admission = new InboundAdmission(
+            options.MaxInboundConnections, options.MaxPendingInbound, options.MaxInboundPerSource, options.TimeProvider);
         _dialer = new Dialer<PeerConnection>(new DialHost(this), _table, options.TimeProvider, options.DialTimeout, options.ConnectTimeout);
         Handle(ProtocolIds.Identify, (stream, token) => Identify.RespondAsync(stream.Output, EncodeIdentify(stream.Connection), token));
         Handle(ProtocolIds.IdentifyPush, TakePushAsync);
@@ -74,7 +75,10 @@ public sealed partial class Swarm : IAsyncDisposable
     /// <summary>Every connection open now.</summary>
     public IReadOnlyList<PeerConnection> Connections => [.. _table.Connections.Where(connection => !connection.Closed.IsCompleted)];
 
-    /// <summary>Bound addresses, wildcards replaced by the addresses of this machine's interfaces (loopback last), each ending in this node's peer id.</summary>
+    /// <summary>
+    /// Bound addresses, wildcards replaced by the addresses of this machine's interfaces (loopback last), each ending in this node's
+    /// peer id.
+    /// </summary>
     public IReadOnlyList<Multiaddr> GetReachableAddresses() => [.. ReachableAddresses().Select(a => a.WithPeerId(LocalPeer))];
 
     /// <summary>
@@ -161,7 +165,8 @@ public sealed partial class Swarm : IAsyncDisposable
     /// <exception cref="TransportException"><see cref="TransportError.DialFailure"/> with every address's own cause;
     /// <see cref="TransportError.NoAddresses"/>; <see cref="TransportError.InvalidOperation"/>: the peer is this node;
     /// <see cref="TransportError.Aborted"/>: the swarm was disposed.</exception>
-    public ValueTask<PeerConnection> ConnectAsync(PeerId peer, IEnumerable<Multiaddr>? addresses = null, CancellationToken cancellationToken = default)
+    public ValueTask<PeerConnection> ConnectAsync(
+        PeerId peer, IEnumerable<Multiaddr>? addresses = null, CancellationToken cancellationToken = default)
     {
         ThrowIfSelf(peer);
         if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<PeerConnection>(cancellationToken);
@@ -170,7 +175,10 @@ public sealed partial class Swarm : IAsyncDisposable
         return _dialer.ConnectAsync(peer, Candidates(peer), cancellationToken);
     }
 
-    /// <summary>Opens a further connection to a peer beside those open, as a lane for bulk data; never shared with <see cref="ConnectAsync"/> callers.</summary>
+    /// <summary>
+    /// Opens a further connection to a peer beside those open, as a lane for bulk data; never shared with
+    /// <see cref="ConnectAsync"/> callers.
+    /// </summary>
     /// <remarks>To the peer it looks like any other connection.</remarks>
     /// <exception cref="TransportException">As <see cref="ConnectAsync"/>.</exception>
     public ValueTask<PeerConnection> ConnectLaneAsync(PeerId peer, CancellationToken cancellationToken = default)
@@ -227,11 +235,13 @@ public sealed partial class Swarm : IAsyncDisposable
     private void ThrowIfSelf(PeerId peer)
     {
         ArgumentNullException.ThrowIfNull(peer);
-        if (peer == LocalPeer) throw new TransportException(TransportError.InvalidOperation, $"{peer} is this node itself: it cannot be dialed") { Peer = peer };
+        if (peer != LocalPeer) return;
+        throw new TransportException(TransportError.InvalidOperation, $"{peer} is this node itself: it cannot be dialed") { Peer = peer };
     }
 
     private ITransport TransportFor(Multiaddr address) => _transports.FirstOrDefault(t => t.Supports(address))
-        ?? throw new TransportException(TransportError.InvalidAddress, $"no transport here can use {address} (expected for example /ip4/192.0.2.7/tcp/4001)");
+        ?? throw new TransportException(
+            TransportError.InvalidAddress, $"no transport here can use {address} (expected for example /ip4/192.0.2.7/tcp/4001)");
 
     private List<DialCandidate> Candidates(PeerId peer) => [.. _addresses.Get(peer).Select(_network.Classify)];
 

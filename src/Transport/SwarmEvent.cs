@@ -15,7 +15,8 @@ public abstract record SwarmEvent(PeerId Peer)
     public sealed record Connected(PeerId Peer, PeerConnection Connection, int ConnectionsToPeer) : SwarmEvent(Peer);
 
     /// <summary>A connection is over; <paramref name="Reason"/> is null for an orderly close.</summary>
-    public sealed record Disconnected(PeerId Peer, PeerConnection Connection, TransportException? Reason, int ConnectionsToPeer) : SwarmEvent(Peer);
+    public sealed record Disconnected(
+        PeerId Peer, PeerConnection Connection, TransportException? Reason, int ConnectionsToPeer) : SwarmEvent(Peer);
 
     /// <summary>The peer told about itself (identify).</summary>
     public sealed record Identified(PeerId Peer, PeerConnection Connection, PeerDescription Description) : SwarmEvent(Peer);

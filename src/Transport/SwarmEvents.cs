@@ -35,7 +35,8 @@ internal sealed class SwarmEvents
     /// <summary>Events from this call on, not only from the first read.</summary>
     public IAsyncEnumerable<SwarmEvent> WatchAsync(CancellationToken cancellationToken)
     {
-        var reader = Channel.CreateBounded<SwarmEvent>(new BoundedChannelOptions(Capacity) { FullMode = BoundedChannelFullMode.DropOldest });
+        var reader = Channel.CreateBounded<SwarmEvent>(
+            new BoundedChannelOptions(Capacity) { FullMode = BoundedChannelFullMode.DropOldest });
         lock (_lock)
         {
             if (_completed) reader.Writer.TryComplete();

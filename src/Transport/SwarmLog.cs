@@ -39,6 +39,6 @@ internal static partial class SwarmLog
     [LoggerMessage(1010, LogLevel.Debug, "{Peer} was not identified: {Message}")]
     public static partial void IdentifyFailed(ILogger logger, PeerId peer, string message);
 
-    [LoggerMessage(1011, LogLevel.Debug, "Pushed a connection from {Address} out: it took longest to be secured and a newcomer needs its place")]
+    [LoggerMessage(1011, LogLevel.Debug, "Closed a connection from {Address}: it took longest to be secured, and others need its place")]
     public static partial void InboundEvicted(ILogger logger, Multiaddr address);
 }

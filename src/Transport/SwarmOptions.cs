@@ -31,7 +31,9 @@ public sealed class SwarmOptions
     public string? AgentVersion
     {
         get;
-        init => field = value is null or { Length: <= 256 } ? value : throw new ArgumentOutOfRangeException(nameof(value), "the agent version has at most 256 characters");
+        init => field = value is null or { Length: <= 256 }
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), "the agent version has at most 256 characters");
     }
 
     /// <summary>The clock. Default: the system's.</summary>
@@ -40,7 +42,7 @@ public sealed class SwarmOptions
     /// <summary>Where logs go. Default: nowhere.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
 
-    /// <summary>The whole of one dial: all addresses, their upgrades included. Default: 15 s (libp2p implementations use 10 to 60 s).</summary>
+    /// <summary>The whole of one dial: all addresses, their upgrades included. Default: 15 s (others use 10 to 60 s).</summary>
     public TimeSpan DialTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(15);
 
     /// <summary>Connecting to one address, before security: TCP's handshake. Default: 5 s, as go-libp2p.</summary>

@@ -39,7 +39,8 @@ public static class PerfClient
     /// <param name="timeProvider">The clock; default: the system's.</param>
     /// <param name="cancellationToken">Resets the stream.</param>
     /// <exception cref="TransportException"><see cref="TransportError.UnsupportedProtocol"/>: the peer does not serve perf (it is off by
-    /// default); <see cref="TransportError.ProtocolViolation"/>: it sent another number of bytes than was asked for; or the connection's.</exception>
+    /// default); <see cref="TransportError.ProtocolViolation"/>: it sent another number of bytes than was asked for; or the
+    /// connection's.</exception>
     public static async Task<PerfResult> RunAsync(
         PeerConnection connection, ulong uploadBytes, ulong downloadBytes, IProgress<PerfProgress>? progress = null,
         TimeProvider? timeProvider = null, CancellationToken cancellationToken = default)
@@ -54,7 +55,8 @@ public static class PerfClient
             ReadResult first = await stream.Input.ReadAsync(cancellationToken).ConfigureAwait(false);
             TimeSpan upload = time.GetElapsedTime(start);
             start = time.GetTimestamp();
-            await DownloadAsync(stream.Input, first, uploadBytes, downloadBytes, connection.Peer, progress, cancellationToken).ConfigureAwait(false);
+            var asked = new PerfProgress(uploadBytes, downloadBytes);
+            await DownloadAsync(stream.Input, first, asked, connection.Peer, progress, cancellationToken).ConfigureAwait(false);
             return new PerfResult(uploadBytes, upload, downloadBytes, time.GetElapsedTime(start));
         }
         catch
@@ -90,8 +92,9 @@ public static class PerfClient
     }
 
     private static async Task DownloadAsync(
-        PipeReader input, ReadResult result, ulong upload, ulong wanted, PeerId peer, IProgress<PerfProgress>? progress, CancellationToken cancellationToken)
+        PipeReader input, ReadResult result, PerfProgress asked, PeerId peer, IProgress<PerfProgress>? progress, CancellationToken cancellationToken)
     {
+        ulong wanted = asked.Downloaded;
         ulong received = 0;
         while (true)
         {
@@ -99,11 +102,11 @@ public static class PerfClient
             input.AdvanceTo(result.Buffer.End);
             if (received > wanted || (result.IsCompleted && received < wanted))
             {
-                throw new TransportException(
-                    TransportError.ProtocolViolation, $"{peer} was asked for {wanted} bytes and sent {(received > wanted ? "more" : $"{received}")}") { Peer = peer };
+                string sent = received > wanted ? "more" : $"{received}";
+                throw new TransportException(TransportError.ProtocolViolation, $"{peer} was asked for {wanted} bytes and sent {sent}") { Peer = peer };
             }
 
-            progress?.Report(new PerfProgress(upload, received));
+            progress?.Report(asked with { Downloaded = received });
             if (result.IsCompleted) return;
             result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
         }

@@ -31,7 +31,8 @@ public sealed class MemoryTransport : ITransport
         string name = Name(address);
         var source = Multiaddr.Parse($"/memory/{name}-dial-{Interlocked.Increment(ref _dials)}");
         (MemoryConnection near, MemoryConnection far) = MemoryConnection.CreatePair(source, Multiaddr.Parse($"/memory/{name}"), Window);
-        if (_listeners.TryGetValue(name, out MemoryListener? listener) && listener.TryOffer(far)) return new ValueTask<IDuplexConnection>(near);
+        if (_listeners.TryGetValue(name, out MemoryListener? listener) && listener.TryOffer(far))
+            return new ValueTask<IDuplexConnection>(near);
         throw new TransportException(TransportError.ConnectionRefused, $"could not connect to {address}: nothing listens there");
     }
 
@@ -49,5 +50,6 @@ public sealed class MemoryTransport : ITransport
 
     private static string Name(Multiaddr address) => address.TryGetMemoryName(out string? name)
         ? name
-        : throw new TransportException(TransportError.InvalidAddress, $"{address} is not a memory address (expected for example /memory/alice)");
+        : throw new TransportException(
+            TransportError.InvalidAddress, $"{address} is not a memory address (expected for example /memory/alice)");
 }

@@ -53,8 +53,10 @@ public sealed class TcpTransport : ITransport
             throw new TransportException(TransportError.InvalidAddress, $"could not resolve {address}: {e.Message}", e);
         }
 
-        if (found.Length == 0) throw new TransportException(TransportError.Unreachable, $"could not resolve {address}: the name has no addresses");
-        return await RaceAsync([.. found.Take(MaxNameAddresses).Select(ip => new IPEndPoint(ip, port))], cancellationToken).ConfigureAwait(false);
+        if (found.Length == 0)
+            throw new TransportException(TransportError.Unreachable, $"could not resolve {address}: the name has no addresses");
+        IPEndPoint[] endpoints = [.. found.Take(MaxNameAddresses).Select(ip => new IPEndPoint(ip, port))];
+        return await RaceAsync(endpoints, cancellationToken).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
@@ -67,7 +69,9 @@ public sealed class TcpTransport : ITransport
     }
 
     private static TransportException Unsupported(Multiaddr address) =>
-        new(TransportError.InvalidAddress, $"{address} is not a TCP address that can be used here (expected for example /ip4/192.0.2.7/tcp/4001)");
+        new(
+            TransportError.InvalidAddress,
+            $"{address} is not a TCP address that can be used here (expected for example /ip4/192.0.2.7/tcp/4001)");
 
     private static async ValueTask<IDuplexConnection> DialAsync(IPEndPoint endpoint, CancellationToken cancellationToken)
     {

@@ -4,7 +4,7 @@ using FastShare.Transport.Sockets;
 
 namespace FastShare.Testing.Dialing;
 
-/// <summary>What happens at one address of a <see cref="ScriptedDials"/> network. Connects and upgrades at once unless told otherwise.</summary>
+/// <summary>One address of a <see cref="ScriptedDials"/> network. Connects and upgrades at once unless told otherwise.</summary>
 internal sealed class ScriptedAddress(Multiaddr address) : IDuplexConnection
 {
     private readonly Stage _connect = new();
@@ -97,7 +97,8 @@ internal sealed class ScriptedAddress(Multiaddr address) : IDuplexConnection
 
     public ValueTask SendAsync(ReadOnlyMemory<byte> data, CancellationToken cancellationToken) => throw new NotSupportedException();
 
-    public ValueTask SendAsync(IReadOnlyList<ReadOnlyMemory<byte>> segments, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public ValueTask SendAsync(IReadOnlyList<ReadOnlyMemory<byte>> segments, CancellationToken cancellationToken) =>
+        throw new NotSupportedException();
 
     public ValueTask DisposeAsync() => default;
 }

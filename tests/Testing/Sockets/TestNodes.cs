@@ -23,7 +23,8 @@ public sealed class TestNodes : IAsyncDisposable
         StartAsync(new TcpTransport(), Multiaddr.Parse("/ip4/127.0.0.1/tcp/0"), configure);
 
     /// <summary>Makes a node on any transport.</summary>
-    public async Task<Swarm> StartAsync(ITransport transport, Multiaddr? listen, Func<PeerIdentity, ITransport, SwarmOptions>? configure = null)
+    public async Task<Swarm> StartAsync(
+        ITransport transport, Multiaddr? listen, Func<PeerIdentity, ITransport, SwarmOptions>? configure = null)
     {
         var identity = PeerIdentity.Generate();
         var swarm = new Swarm(configure?.Invoke(identity, transport) ?? new SwarmOptions { Identity = identity, Transports = [transport] });

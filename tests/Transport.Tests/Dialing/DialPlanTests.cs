@@ -43,7 +43,8 @@ public sealed class DialPlanTests
         plan.Add([Far(1), Near(1), Near(2), Near6(1), Here(7), Far(2)], TimeSpan.Zero);
         Assert.Equal(
             [
-                ("/ip4/127.0.0.1/tcp/7", 0), ("/ip6/fd00::1/tcp/4001", 30), ("/ip4/192.168.1.1/tcp/4001", 60), ("/ip4/192.168.1.2/tcp/4001", 90),
+                ("/ip4/127.0.0.1/tcp/7", 0), ("/ip6/fd00::1/tcp/4001", 30),
+                ("/ip4/192.168.1.1/tcp/4001", 60), ("/ip4/192.168.1.2/tcp/4001", 90),
                 ("/ip4/8.8.8.1/tcp/4001", 100), ("/ip4/8.8.8.2/tcp/4001", 350),
             ],
             Starts(plan));
@@ -158,7 +159,6 @@ public sealed class DialPlanTests
         plan.Connected(plan.Targets[0]);
         Step(plan, DialStepKind.Upgrade, 14_500);
         plan.Failed(plan.Targets[1], TransportError.ConnectionRefused, "refused", Ms(14_600));
-        Assert.Equal(DialStepKind.Wait, plan.Next(Timeout - TimeSpan.FromTicks(1)).Kind is DialStepKind.Connect ? DialStepKind.Wait : plan.Next(Timeout - TimeSpan.FromTicks(1)).Kind);
         Assert.Equal(DialStepKind.Expired, plan.Next(Timeout).Kind);
         IReadOnlyList<DialAttempt> attempts = plan.Attempts();
         Assert.Equal(10, attempts.Count);

@@ -25,7 +25,8 @@ public sealed class DialerTests
     {
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
-        List<Task<string>> waiting = [.. Enumerable.Range(0, callers).Select(_ => Task.Run(() => net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask()))];
+        List<Task<string>> waiting =
+            [.. Enumerable.Range(0, callers).Select(_ => Task.Run(() => net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask()))];
         await net.At(Address(1)).Connecting;
         await net.WhenWaitingAsync(Peer, callers);
         net.At(Address(1)).LetConnect();
@@ -310,7 +311,8 @@ public sealed class DialerTests
         foreach (Task<string> waiting in new[] { connecting, upgrading, lane })
             Assert.Equal(TransportError.Aborted, (await Assert.ThrowsAsync<TransportException>(() => waiting)).Error);
         Assert.Equal(
-            TransportError.Aborted, (await Assert.ThrowsAsync<TransportException>(async () => await net.Dialer.ConnectAsync(Peer, [Near(1)], Token))).Error);
+            TransportError.Aborted, (await Assert.ThrowsAsync<TransportException>(
+                async () => await net.Dialer.ConnectAsync(Peer, [Near(1)], Token))).Error);
         Assert.False(net.Dialer.Table.Establish(Peer, "late", null, out _));
     }
 

@@ -8,9 +8,11 @@ public sealed class InboundAdmissionTests
 {
     private readonly FakeTimeProvider _time = new();
 
-    private static Multiaddr From(string ip) => Multiaddr.Parse(ip.Contains(':', StringComparison.Ordinal) ? $"/ip6/{ip}/tcp/999" : $"/ip4/{ip}/tcp/999");
+    private static Multiaddr From(string ip) =>
+        Multiaddr.Parse(ip.Contains(':', StringComparison.Ordinal) ? $"/ip6/{ip}/tcp/999" : $"/ip4/{ip}/tcp/999");
 
-    private InboundAdmission Admission(int connections = 100, int pending = 100, int perSource = 100) => new(connections, pending, perSource, _time);
+    private InboundAdmission Admission(int connections = 100, int pending = 100, int perSource = 100) =>
+        new(connections, pending, perSource, _time);
 
     private static InboundAdmission.Ticket? Enter(InboundAdmission admission, string ip)
     {

@@ -61,7 +61,8 @@ public sealed class SwarmDialTests
         await b.ListenAsync(Multiaddr.Parse("/ip4/127.0.0.2/tcp/0"), Token);
         await b.ListenAsync(Multiaddr.Parse("/ip4/127.0.0.3/tcp/0"), Token);
         IAsyncEnumerable<SwarmEvent> events = b.WatchAsync(Token);
-        PeerConnection[] connections = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token).AsTask()));
+        PeerConnection[] connections = await Task.WhenAll(
+            Enumerable.Range(0, 50).Select(_ => a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token).AsTask()));
         Assert.Single(connections.Distinct());
         await connections[0].PingAsync(Token);
         await b.DisposeAsync();
@@ -81,7 +82,8 @@ public sealed class SwarmDialTests
             a.AddAddresses(b.LocalPeer, b.ListenAddresses);
             b.AddAddresses(a.LocalPeer, a.ListenAddresses);
             using var start = new Barrier(2);
-            Task<byte> there = Task.Run(() => RequestAsync(a, b.LocalPeer, start, 1)), back = Task.Run(() => RequestAsync(b, a.LocalPeer, start, 2));
+            Task<byte> there = Task.Run(() => RequestAsync(a, b.LocalPeer, start, 1));
+            Task<byte> back = Task.Run(() => RequestAsync(b, a.LocalPeer, start, 2));
             Assert.Equal(1, await there);
             Assert.Equal(2, await back);
 
@@ -237,7 +239,11 @@ public sealed class SwarmDialTests
         Assert.IsType<SwarmEvent.Dialing>(await NextAsync());
         Assert.Equal(TransportError.DialFailure, Assert.IsType<SwarmEvent.DialFailed>(await NextAsync()).Error.Error);
 
-        async Task<SwarmEvent> NextAsync() => await events.MoveNextAsync() ? events.Current : throw new InvalidOperationException("no more events");
+        async Task<SwarmEvent> NextAsync()
+        {
+            Assert.True(await events.MoveNextAsync());
+            return events.Current;
+        }
     }
 
     [Fact]
@@ -246,7 +252,9 @@ public sealed class SwarmDialTests
         var events = new SwarmEvents();
         PeerId peer = PeerId.Parse("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA");
         IAsyncEnumerable<SwarmEvent> watching = events.WatchAsync(Token);
-        for (int i = 0; i < 3000; i++) events.Publish(new SwarmEvent.DialFailed(peer, new TransportException(TransportError.Unknown, $"{i}")));
+        for (int i = 0; i < 3000; i++)
+            events.Publish(new SwarmEvent.DialFailed(peer, new TransportException(TransportError.Unknown, $"{i}")));
+
         events.Complete();
         var seen = new List<string>();
         await foreach (SwarmEvent change in watching) seen.Add(((SwarmEvent.DialFailed)change).Error.Message);
@@ -276,6 +284,7 @@ public sealed class SwarmDialTests
             throw new InvalidOperationException();
         }
 
-        public ValueTask<IListener> ListenAsync(Multiaddr address, CancellationToken cancellationToken) => inner.ListenAsync(address, cancellationToken);
+        public ValueTask<IListener> ListenAsync(Multiaddr address, CancellationToken cancellationToken) =>
+            inner.ListenAsync(address, cancellationToken);
     }
 }

@@ -42,7 +42,8 @@ public sealed class IdentifyTests
     public void A_message_has_exactly_these_bytes()
     {
         byte[] encoded = IdentifyMessage.Encode(
-            PublicKeyOf(Key), [Multiaddr.Parse("/ip4/127.0.0.1/tcp/4001")], [ProtocolIds.Ping], Multiaddr.Parse("/ip4/127.0.0.1/tcp/54321"), "ipfs/0.1.0", "csharp/0.1");
+            PublicKeyOf(Key), [Multiaddr.Parse("/ip4/127.0.0.1/tcp/4001")], [ProtocolIds.Ping],
+            Multiaddr.Parse("/ip4/127.0.0.1/tcp/54321"), "ipfs/0.1.0", "csharp/0.1");
         Assert.Equal(Vector, Convert.ToHexStringLower(encoded));
     }
 
@@ -61,8 +62,10 @@ public sealed class IdentifyTests
     public void A_sent_message_never_exceeds_what_rust_reads()
     {
         byte[] encoded = IdentifyMessage.Encode(
-            PublicKeyOf(Key), Enumerable.Range(1, 200).Select(i => Multiaddr.Parse($"/dns4/a-rather-long-host-name-{i}.example.org/tcp/4001")),
-            Enumerable.Range(1, 40).Select(i => $"/a/protocol/with/a/number/{i}"), Multiaddr.Parse("/ip4/127.0.0.1/tcp/1"), "ipfs/0.1.0", new string('x', 256));
+            PublicKeyOf(Key),
+            Enumerable.Range(1, 200).Select(i => Multiaddr.Parse($"/dns4/a-rather-long-host-name-{i}.example.org/tcp/4001")),
+            Enumerable.Range(1, 40).Select(i => $"/a/protocol/with/a/number/{i}"),
+            Multiaddr.Parse("/ip4/127.0.0.1/tcp/1"), "ipfs/0.1.0", new string('x', 256));
         Assert.InRange(encoded.Length, 3900, IdentifyMessage.MaxSent);
         IdentifyMessage message = Read(encoded);
         Assert.Equal(40, message.Protocols.Count);
@@ -75,7 +78,8 @@ public sealed class IdentifyTests
     {
         IdentifyMessage message = Read(
             Convert.FromHexString(Vector),
-            Frame(new ProtobufWriter().WriteString(6, "other/2").WriteString(3, "/more/1").WriteString(3, ProtocolIds.Ping).WriteBytes(8, [1, 2, 3]).ToArray()));
+            Frame(new ProtobufWriter()
+                .WriteString(6, "other/2").WriteString(3, "/more/1").WriteString(3, ProtocolIds.Ping).WriteBytes(8, [1, 2, 3]).ToArray()));
         Assert.Equal("other/2", message.AgentVersion);
         Assert.Equal("ipfs/0.1.0", message.ProtocolVersion);
         Assert.Equal([ProtocolIds.Ping, "/more/1"], message.Protocols);
@@ -84,7 +88,8 @@ public sealed class IdentifyTests
     [Fact]
     public void Addresses_that_cannot_be_parsed_are_left_out()
     {
-        IdentifyMessage message = Read(Frame(new ProtobufWriter().WriteBytes(2, [0xff, 0xff]).WriteBytes(2, Multiaddr.Parse("/ip4/1.2.3.4/tcp/5").Bytes).WriteBytes(4, []).ToArray()));
+        IdentifyMessage message = Read(Frame(new ProtobufWriter()
+            .WriteBytes(2, [0xff, 0xff]).WriteBytes(2, Multiaddr.Parse("/ip4/1.2.3.4/tcp/5").Bytes).WriteBytes(4, []).ToArray()));
         Assert.Equal([Multiaddr.Parse("/ip4/1.2.3.4/tcp/5")], message.ListenAddresses);
         Assert.Null(message.ObservedAddress);
     }
@@ -145,7 +150,8 @@ public sealed class IdentifyTests
     public async Task Both_sides_learn_about_each_other()
     {
         await using var nodes = new TestNodes();
-        Swarm a = await nodes.StartTcpAsync((identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], AgentVersion = "alice/1" });
+        Swarm a = await nodes.StartTcpAsync(
+            (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], AgentVersion = "alice/1" });
         Swarm b = await nodes.StartTcpAsync();
         b.Handle("/b/only/1", SwarmConnectionTests.EchoAsync);
         PeerConnection there = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);

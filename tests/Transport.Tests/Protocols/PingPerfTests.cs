@@ -58,7 +58,8 @@ public sealed class PingPerfTests
     {
         await using var nodes = new TestNodes();
         (_, PeerConnection connection) = await ConnectAsync(nodes);
-        await using PeerStream first = await connection.OpenStreamAsync(ProtocolIds.Ping, Token), second = await connection.OpenStreamAsync(ProtocolIds.Ping, Token);
+        await using PeerStream first = await connection.OpenStreamAsync(ProtocolIds.Ping, Token);
+        await using PeerStream second = await connection.OpenStreamAsync(ProtocolIds.Ping, Token);
         await Ping.ExchangeAsync(first, TimeProvider.System, Token);
         await Ping.ExchangeAsync(second, TimeProvider.System, Token);
         await using PeerStream third = await connection.OpenStreamAsync(ProtocolIds.Ping, Token);
@@ -102,7 +103,8 @@ public sealed class PingPerfTests
             ping[31] ^= 1;
             await stream.Output.WriteAsync(ping, token);
         });
-        Assert.Equal(TransportError.ProtocolViolation, (await Assert.ThrowsAsync<TransportException>(async () => await connection.PingAsync(Token))).Error);
+        var error = await Assert.ThrowsAsync<TransportException>(async () => await connection.PingAsync(Token));
+        Assert.Equal(TransportError.ProtocolViolation, error.Error);
     }
 
     [Fact]

@@ -208,7 +208,8 @@ public sealed class SwarmConnectionTests
     {
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartAsync("a");
-        Swarm b = await nodes.StartAsync("b", (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], MaxPendingInbound = 4 });
+        Swarm b = await nodes.StartAsync(
+            "b", (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], MaxPendingInbound = 4 });
         var held = new List<IDuplexConnection>();
         for (int i = 0; i < 8; i++) held.Add(await nodes.Memory.DialAsync(b.ListenAddresses[0], Token));
         PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
@@ -221,7 +222,8 @@ public sealed class SwarmConnectionTests
     {
         await using var nodes = new TestNodes();
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
-        Swarm b = await nodes.StartAsync("b", (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], TimeProvider = time });
+        Swarm b = await nodes.StartAsync(
+            "b", (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], TimeProvider = time });
         await using IDuplexConnection visitor = await nodes.Memory.DialAsync(b.ListenAddresses[0], Token);
         byte[] buffer = new byte[1000];
         Task<int> reading = visitor.ReceiveAsync(buffer, Token).AsTask();
@@ -240,7 +242,8 @@ public sealed class SwarmConnectionTests
     public async Task Inbound_connections_beyond_the_limit_are_closed()
     {
         await using var nodes = new TestNodes();
-        Swarm b = await nodes.StartAsync("b", (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], MaxInboundConnections = 3 });
+        Swarm b = await nodes.StartAsync(
+            "b", (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], MaxInboundConnections = 3 });
         for (int i = 0; i < 3; i++)
         {
             Swarm peer = await nodes.StartAsync(null);
@@ -248,7 +251,8 @@ public sealed class SwarmConnectionTests
         }
 
         Swarm late = await nodes.StartAsync(null);
-        var error = await Assert.ThrowsAsync<TransportException>(async () => await late.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token));
+        var error = await Assert.ThrowsAsync<TransportException>(
+            async () => await late.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token));
         Assert.Equal(TransportError.DialFailure, error.Error);
         await b.Connections[0].CloseAsync(Token);
         await Eventually.BecomesTrueAsync(() => b.Connections.Count < 3, "a place is free");
@@ -303,8 +307,10 @@ public sealed class SwarmConnectionTests
             if (task.IsFaulted) Assert.IsType<TransportException>(task.Exception.InnerException);
         }
 
-        Assert.Equal(TransportError.Aborted, (await Assert.ThrowsAsync<TransportException>(async () => await b.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token))).Error);
-        Assert.Equal(TransportError.Aborted, (await Assert.ThrowsAsync<TransportException>(async () => await b.ListenAsync(Multiaddr.Parse("/memory/again"), Token))).Error);
+        var error = await Assert.ThrowsAsync<TransportException>(async () => await b.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token));
+        Assert.Equal(TransportError.Aborted, error.Error);
+        error = await Assert.ThrowsAsync<TransportException>(async () => await b.ListenAsync(Multiaddr.Parse("/memory/again"), Token));
+        Assert.Equal(TransportError.Aborted, error.Error);
     }
 
     [Fact]

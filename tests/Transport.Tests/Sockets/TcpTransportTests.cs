@@ -30,7 +30,8 @@ public sealed class TcpTransportTests
         listener.Address.TryGetTcpEndPoint(out IPEndPoint? bound);
         foreach (string kind in new[] { "dns", "dns4" })
         {
-            await using IDuplexConnection connection = await transport.DialAsync(Multiaddr.Parse($"/{kind}/localhost/tcp/{bound!.Port}"), Token);
+            await using IDuplexConnection connection = await transport.DialAsync(
+                Multiaddr.Parse($"/{kind}/localhost/tcp/{bound!.Port}"), Token);
             Assert.Equal(listener.Address, connection.RemoteAddress);
         }
     }

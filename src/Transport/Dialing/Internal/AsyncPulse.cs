@@ -5,9 +5,11 @@ namespace FastShare.Transport.Dialing.Internal;
 /// <summary>Wakes one waiter; pulses that come while nobody waits merge into one. Thread-safe.</summary>
 internal sealed class AsyncPulse
 {
-    private readonly Channel<bool> _pulse = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Channel<bool> _pulse = Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
 
     public void Set() => _pulse.Writer.TryWrite(true);
 
-    public async ValueTask WaitAsync(CancellationToken cancellationToken = default) => await _pulse.Reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+    public async ValueTask WaitAsync(CancellationToken cancellationToken = default) =>
+        await _pulse.Reader.ReadAsync(cancellationToken).ConfigureAwait(false);
 }

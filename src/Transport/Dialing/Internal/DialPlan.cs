@@ -105,7 +105,7 @@ internal sealed class DialPlan
     /// <summary>All addresses of the dial, in the order they became known.</summary>
     public IReadOnlyList<DialTarget> Targets => _targets;
 
-    /// <summary>Adds addresses that are not yet in the plan, in their order of preference; they take their turn behind those that are.</summary>
+    /// <summary>Adds addresses not yet in the plan, in their order of preference; they take their turn behind those that are.</summary>
     public void Add(IEnumerable<DialCandidate> candidates, TimeSpan now)
     {
         List<DialCandidate> fresh = [.. candidates.Where(c => _targets.TrueForAll(t => t.Address != c.Address)).DistinctBy(c => c.Address)];

@@ -43,7 +43,8 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
     private readonly long _epoch;
     private readonly TaskTracker _loops = new();
 
-    public Dialer(IDialHost<TConnection> host, PendingConnections<TConnection> table, TimeProvider time, TimeSpan dialTimeout, TimeSpan connectTimeout)
+    public Dialer(
+        IDialHost<TConnection> host, PendingConnections<TConnection> table, TimeProvider time, TimeSpan dialTimeout, TimeSpan connectTimeout)
     {
         _host = host;
         Table = table;
@@ -58,7 +59,8 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
     private TimeSpan Now => _time.GetElapsedTime(_epoch);
 
     /// <summary>An open connection, or the result of the peer's one pending task. The token ends this caller's wait.</summary>
-    public ValueTask<TConnection> ConnectAsync(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken)
+    public ValueTask<TConnection> ConnectAsync(
+        PeerId peer, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken)
     {
         JoinResult<TConnection> joined = Table.Join(peer, candidates, Now, _dialTimeout);
         if (joined.Connection is not null) return new ValueTask<TConnection>(joined.Connection);
@@ -68,7 +70,8 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
     }
 
     /// <summary>A further connection, for this caller alone.</summary>
-    public ValueTask<TConnection> ConnectLaneAsync(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken)
+    public ValueTask<TConnection> ConnectLaneAsync(
+        PeerId peer, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<TConnection>(cancellationToken);
         if (candidates.Count == 0) throw DialFailure.NoAddresses(peer);
@@ -107,7 +110,8 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
         var attempts = new Dictionary<DialTarget, Attempt>();
         try
         {
-            using ITimer timer = _time.CreateTimer(static changed => ((AsyncPulse)changed!).Set(), dial.Changed, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            using ITimer timer = _time.CreateTimer(
+                static changed => ((AsyncPulse)changed!).Set(), dial.Changed, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
             while (true)
             {
                 TimeSpan now = Now;
@@ -124,7 +128,8 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
                         break;
                     case DialStepKind.Wait:
                         // A timer that fires early by its own rounding would make this loop spin.
-                        timer.Change(TimeSpan.FromMilliseconds(Math.Ceiling(Math.Max(1, (step.Until - now).TotalMilliseconds))), Timeout.InfiniteTimeSpan);
+                        double wait = Math.Ceiling(Math.Max(1, (step.Until - now).TotalMilliseconds));
+                        timer.Change(TimeSpan.FromMilliseconds(wait), Timeout.InfiniteTimeSpan);
                         await dial.Changed.WaitAsync().ConfigureAwait(false);
                         break;
                     case DialStepKind.Settled:

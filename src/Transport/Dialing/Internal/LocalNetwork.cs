@@ -77,7 +77,8 @@ internal sealed class LocalNetwork
             ReadOnlySpan<byte> ours = local.Address.GetAddressBytes(), theirs = ip.GetAddressBytes();
             if (ours.SequenceEqual(theirs)) return AddressScope.Host;
             // A /0 or /32 (point-to-point links) says nothing about neighbours.
-            if (local.PrefixLength > 0 && local.PrefixLength < 8 * ours.Length && SamePrefix(ours, theirs, local.PrefixLength)) scope = AddressScope.Subnet;
+            int prefix = local.PrefixLength;
+            if (prefix > 0 && prefix < 8 * ours.Length && SamePrefix(ours, theirs, prefix)) scope = AddressScope.Subnet;
         }
 
         return scope;

@@ -15,7 +15,7 @@ internal sealed class TaskTracker
         }
     }
 
-    /// <summary>Starts <paramref name="work"/> on the thread pool. Errors that it does not handle itself show in <see cref="DrainAsync"/>.</summary>
+    /// <summary>Starts work on the thread pool. Errors that it does not handle itself show in <see cref="DrainAsync"/>.</summary>
     public void Run(Func<Task> work)
     {
         Task task = Task.Run(work);
@@ -26,7 +26,10 @@ internal sealed class TaskTracker
                 var tracker = (TaskTracker)state!;
                 lock (tracker._lock) tracker._tasks.Remove(done);
             },
-            this, CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            this,
+            CancellationToken.None,
+            TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
     }
 
     /// <summary>Waits until every task has ended, those added meanwhile included. Throws what a task did not handle.</summary>

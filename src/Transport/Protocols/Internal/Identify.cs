@@ -46,7 +46,8 @@ internal static class Identify
 
             input.AdvanceTo(buffer.Start, buffer.End);
             if (result.IsCompleted)
-                throw new TransportException(TransportError.ProtocolViolation, "the peer ended the identify stream before a whole message had come");
+                throw new TransportException(
+                    TransportError.ProtocolViolation, "the peer ended the identify stream before a whole message had come");
         }
     }
 
@@ -76,6 +77,8 @@ internal static class Identify
     {
         if (message.PublicKey is null && mayBeAbsent) return;
         if (message.PublicKey is null || !PublicKey.TryDecode(message.PublicKey, out PublicKey? key) || key.ToPeerId() != peer)
-            throw new TransportException(TransportError.ProtocolViolation, $"{peer} identified itself with a key that is not its own") { Peer = peer };
+            throw new TransportException(
+                TransportError.ProtocolViolation, $"{peer} identified itself with a key that is not its own")
+            { Peer = peer };
     }
 }

@@ -52,7 +52,8 @@ internal sealed class IdentifyMessage
     /// they do not fit, then protocols.
     /// </summary>
     public static byte[] Encode(
-        PublicKey key, IEnumerable<Multiaddr> listenAddresses, IEnumerable<string> protocols, Multiaddr? observed, string protocolVersion, string agentVersion)
+        PublicKey key, IEnumerable<Multiaddr> listenAddresses, IEnumerable<string> protocols, Multiaddr? observed,
+        string protocolVersion, string agentVersion)
     {
         byte[] encodedKey = key.Encode();
         int room = MaxSent - 2 - 6 * 3 - encodedKey.Length - (observed?.Bytes.Length ?? 0)
@@ -69,7 +70,8 @@ internal sealed class IdentifyMessage
         return framed;
     }
 
-    /// <summary>Takes one length-prefixed message off the front of <paramref name="buffer"/>; false if it is not there as a whole.</summary>
+    /// <summary>Takes one length-prefixed message off the front of <paramref name="buffer"/>; false if it is not there as a
+    /// whole.</summary>
     /// <exception cref="TransportException"><see cref="TransportError.ProtocolViolation"/>.</exception>
     public bool TryMerge(ref ReadOnlySequence<byte> buffer)
     {

@@ -8,7 +8,8 @@ internal static class PerfServer
     public static async Task ServeAsync(PeerStream stream, CancellationToken cancellationToken)
     {
         byte[] header = new byte[PerfClient.HeaderSize];
-        if (!await StreamEnd.ReadExactlyAsync(stream.Input, header, "the header of a perf run", cancellationToken).ConfigureAwait(false)) return;
+        if (!await StreamEnd.ReadExactlyAsync(
+            stream.Input, header, "the header of a perf run", cancellationToken).ConfigureAwait(false)) return;
         await StreamEnd.DrainAsync(stream.Input, long.MaxValue, cancellationToken).ConfigureAwait(false);
         ulong left = BinaryPrimitives.ReadUInt64BigEndian(header);
         while (left > 0)

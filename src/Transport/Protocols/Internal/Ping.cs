@@ -50,6 +50,8 @@ internal static class Ping
         TimeSpan elapsed = time.GetElapsedTime(start);
         return ping.AsSpan().SequenceEqual(echo)
             ? elapsed
-            : throw new TransportException(TransportError.ProtocolViolation, "the peer echoed other bytes than it was sent") { Peer = stream.Connection.Peer };
+            : throw new TransportException(
+                TransportError.ProtocolViolation, "the peer echoed other bytes than it was sent")
+            { Peer = stream.Connection.Peer };
     }
 }

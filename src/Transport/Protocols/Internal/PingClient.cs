@@ -19,8 +19,8 @@ internal sealed class PingClient(PeerConnection connection, TimeProvider time) :
             }
             catch (OperationCanceledException e) when (deadline.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
             {
-                throw new TransportException(
-                    TransportError.Timeout, $"{connection.Peer} did not answer a ping within {Ping.Timeout.TotalSeconds} s", e) { Peer = connection.Peer };
+                string message = $"{connection.Peer} did not answer a ping within {Ping.Timeout.TotalSeconds} s";
+                throw new TransportException(TransportError.Timeout, message, e) { Peer = connection.Peer };
             }
         }
         finally

@@ -83,7 +83,8 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
         using var deadline = new CancellationTokenSource(host.Options.StreamNegotiationTimeout, host.Options.TimeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(over, deadline.Token);
         StreamHandler? handler = null;
-        string? protocol = await Multistream.RespondAsync(stream, id => (handler = host.FindHandler(id)) is not null, either.Token).ConfigureAwait(false);
+        string? protocol = await Multistream.RespondAsync(
+            stream, id => (handler = host.FindHandler(id)) is not null, either.Token).ConfigureAwait(false);
         return (protocol, handler);
     }
 }

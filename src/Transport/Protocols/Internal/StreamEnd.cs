@@ -24,14 +24,17 @@ internal static class StreamEnd
 
     /// <summary>Reads exactly <paramref name="destination"/>'s length; false if the remote side ended before the first byte.</summary>
     /// <exception cref="TransportException"><see cref="TransportError.ProtocolViolation"/>: it ended in between.</exception>
-    public static async ValueTask<bool> ReadExactlyAsync(PipeReader input, Memory<byte> destination, string what, CancellationToken cancellationToken)
+    public static async ValueTask<bool> ReadExactlyAsync(
+        PipeReader input, Memory<byte> destination, string what, CancellationToken cancellationToken)
     {
         ReadResult result = await input.ReadAtLeastAsync(destination.Length, cancellationToken).ConfigureAwait(false);
         if (result.Buffer.Length < destination.Length)
         {
             bool atStart = result.Buffer.IsEmpty;
             input.AdvanceTo(result.Buffer.End);
-            return atStart ? false : throw new TransportException(TransportError.ProtocolViolation, $"the peer ended the stream inside {what}");
+            return atStart
+                ? false
+                : throw new TransportException(TransportError.ProtocolViolation, $"the peer ended the stream inside {what}");
         }
 
         ReadOnlySequence<byte> taken = result.Buffer.Slice(0, destination.Length);

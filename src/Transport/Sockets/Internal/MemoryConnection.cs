@@ -34,7 +34,8 @@ internal sealed class MemoryConnection : IDuplexConnection
         return _incoming.ReceiveAsync(buffer, cancellationToken);
     }
 
-    public ValueTask SendAsync(ReadOnlyMemory<byte> data, CancellationToken cancellationToken) => _outgoing.SendAsync(data, cancellationToken);
+    public ValueTask SendAsync(ReadOnlyMemory<byte> data, CancellationToken cancellationToken) =>
+        _outgoing.SendAsync(data, cancellationToken);
 
     public async ValueTask SendAsync(IReadOnlyList<ReadOnlyMemory<byte>> segments, CancellationToken cancellationToken)
     {
@@ -49,7 +50,8 @@ internal sealed class MemoryConnection : IDuplexConnection
         _outgoing.CloseSender(SocketErrors.Closed($"send to {RemoteAddress}"));
         _incoming.CloseReceiver(
             SocketErrors.Closed($"receive from {RemoteAddress}"),
-            new TransportException(TransportError.ConnectionReset, $"could not send to {LocalAddress}: the remote side closed the connection"));
+            new TransportException(
+                TransportError.ConnectionReset, $"could not send to {LocalAddress}: the remote side closed the connection"));
     }
 
     public ValueTask DisposeAsync()

@@ -39,7 +39,7 @@ internal sealed class MemoryLink(int window)
             lock (_lock)
             {
                 if (_sendFault is not null) throw Again(_sendFault);
-                if (_ended) throw new TransportException(TransportError.ConnectionClosed, "could not send: the sending direction was ended");
+                if (_ended) throw new TransportException(TransportError.ConnectionClosed, "could not send: this direction was ended");
                 data = data[Put(data.Span)..];
                 if (data.IsEmpty) return;
                 change = NextChange();

@@ -12,7 +12,8 @@ internal static class SocketErrors
         SocketError.ConnectionRefused => TransportError.ConnectionRefused,
 
         // ICMP or the local routing table says that the address cannot be reached; another address may.
-        SocketError.HostUnreachable or SocketError.NetworkUnreachable or SocketError.HostDown or SocketError.NetworkDown => TransportError.Unreachable,
+        SocketError.HostUnreachable or SocketError.NetworkUnreachable or SocketError.HostDown or SocketError.NetworkDown =>
+            TransportError.Unreachable,
 
         // The name does not resolve (now or ever): the address cannot be used from here.
         SocketError.HostNotFound or SocketError.TryAgain or SocketError.NoRecovery or SocketError.NoData => TransportError.Unreachable,

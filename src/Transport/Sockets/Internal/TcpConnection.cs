@@ -83,7 +83,9 @@ internal sealed class TcpConnection : IDuplexConnection
         if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled(cancellationToken);
         try
         {
-            return TryGather(segments, 0, out int index, out int offset) ? default : SendRestAsync(segments, index, offset, cancellationToken);
+            return TryGather(segments, 0, out int index, out int offset)
+                ? default
+                : SendRestAsync(segments, index, offset, cancellationToken);
         }
         catch (TransportException e)
         {
@@ -209,7 +211,8 @@ internal sealed class TcpConnection : IDuplexConnection
             _gather.Clear();
             int next = index;
             long wanted = 0;
-            while (next < segments.Count && _gather.Count < MaxGather && MemoryMarshal.TryGetArray(segments[next], out ArraySegment<byte> segment))
+            while (next < segments.Count && _gather.Count < MaxGather
+                && MemoryMarshal.TryGetArray(segments[next], out ArraySegment<byte> segment))
             {
                 if (segment.Count > 0) _gather.Add(segment);
                 wanted += segment.Count;
@@ -258,7 +261,8 @@ internal sealed class TcpConnection : IDuplexConnection
 
     // Waits with the one segment that did not fit, then gathers again.
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask SendRestAsync(IReadOnlyList<ReadOnlyMemory<byte>> segments, int index, int offset, CancellationToken cancellationToken)
+    private async ValueTask SendRestAsync(
+        IReadOnlyList<ReadOnlyMemory<byte>> segments, int index, int offset, CancellationToken cancellationToken)
     {
         do
         {
@@ -268,5 +272,7 @@ internal sealed class TcpConnection : IDuplexConnection
     }
 
     private TransportException Fault(SocketError error, string action, Exception? inner = null) =>
-        Volatile.Read(ref _aborted) != 0 ? SocketErrors.Closed($"{action} {RemoteAddress}") : SocketErrors.ToException(error, $"{action} {RemoteAddress}", inner);
+        Volatile.Read(ref _aborted) != 0
+            ? SocketErrors.Closed($"{action} {RemoteAddress}")
+            : SocketErrors.ToException(error, $"{action} {RemoteAddress}", inner);
 }

@@ -30,7 +30,8 @@ internal sealed class TcpConnectionListener : IListener
     /// <param name="endpoint">Where to listen; port 0 lets the system choose.</param>
     /// <param name="time">Clock of the backoff.</param>
     /// <param name="accept">Replaces the system's accept in tests of its faults.</param>
-    public static TcpConnectionListener Bind(IPEndPoint endpoint, TimeProvider time, Func<CancellationToken, ValueTask<Socket>>? accept = null)
+    public static TcpConnectionListener Bind(
+        IPEndPoint endpoint, TimeProvider time, Func<CancellationToken, ValueTask<Socket>>? accept = null)
     {
         Socket? socket = null;
         try
@@ -63,7 +64,8 @@ internal sealed class TcpConnectionListener : IListener
                     socket = await _accept(either.Token).ConfigureAwait(false);
                     return TcpConnection.Take(socket);
                 }
-                catch (SocketException e) when (!_disposed.IsCancellationRequested && (socket is not null || SocketErrors.IsPassingAcceptFault(e.SocketErrorCode)))
+                catch (SocketException e) when (
+                    !_disposed.IsCancellationRequested && (socket is not null || SocketErrors.IsPassingAcceptFault(e.SocketErrorCode)))
                 {
                     socket?.Dispose();
                 }
@@ -74,7 +76,8 @@ internal sealed class TcpConnectionListener : IListener
                 backoff = backoff * 2 < MaxBackoff ? backoff * 2 : MaxBackoff;
             }
         }
-        catch (Exception e) when (_disposed.IsCancellationRequested && e is OperationCanceledException or ObjectDisposedException or SocketException)
+        catch (Exception e) when (_disposed.IsCancellationRequested
+            && e is OperationCanceledException or ObjectDisposedException or SocketException)
         {
             throw new TransportException(TransportError.Aborted, $"stopped listening on {Address}", e);
         }
