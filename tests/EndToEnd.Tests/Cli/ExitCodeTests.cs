@@ -23,7 +23,8 @@ public sealed class ExitCodeTests
     [InlineData(TransferError.SourceChanged, 1)]
     [InlineData(TransferError.SourceNotFound, 6)]
     [InlineData(TransferError.StorageFault, 6)]
-    public void Transfer_error_has_its_code(TransferError error, int code) => Assert.Equal(code, ExitCodes.For(new TransferException(error, "")));
+    public void Transfer_error_has_its_code(TransferError error, int code) =>
+        Assert.Equal(code, ExitCodes.For(new TransferException(error, "")));
 
     [Theory]
     [InlineData(TransportError.DialFailure, 3)]
@@ -33,7 +34,8 @@ public sealed class ExitCodeTests
     [InlineData(TransportError.AddressInUse, 1)]
     [InlineData(TransportError.InvalidKey, 1)]
     [InlineData(TransportError.UnsupportedProtocol, 1)]
-    public void Transport_error_has_its_code(TransportError error, int code) => Assert.Equal(code, ExitCodes.For(new TransportException(error, "")));
+    public void Transport_error_has_its_code(TransportError error, int code) =>
+        Assert.Equal(code, ExitCodes.For(new TransportException(error, "")));
 
     [Fact]
     public void Every_transfer_error_is_considered() => Assert.Equal(16, Enum.GetValues<TransferError>().Length);

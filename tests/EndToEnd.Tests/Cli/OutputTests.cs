@@ -44,8 +44,10 @@ public sealed class OutputTests
             JsonValueKind expected = property.Name switch
             {
                 "addresses" => JsonValueKind.Array,
-                "event" or "time" or "peer" or "security" or "mode" or "from" or "to" or "why" or "path" or "digest" or "kind" or "message" => JsonValueKind.String,
-                _ => JsonValueKind.Number,
+                "files" or "bytes" or "seconds" or "attempt" or "dials" or "connections" or "rttMs" or "delayMs" => JsonValueKind.Number,
+                _ when property.Name.StartsWith("bytes", StringComparison.Ordinal) => JsonValueKind.Number,
+                _ when property.Name.StartsWith("total", StringComparison.Ordinal) => JsonValueKind.Number,
+                _ => JsonValueKind.String,
             };
             Assert.Equal(expected, property.Value.ValueKind);
         }
@@ -82,7 +84,8 @@ public sealed class OutputTests
     public void Peers_text_reaches_no_terminal_unescaped()
     {
         var text = new StringWriter();
-        var console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(text), Interactive = InteractionSupport.No });
+        var console = AnsiConsole.Create(
+            new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(text), Interactive = InteractionSupport.No });
         var terminal = new TerminalOutput(console, quiet: false, live: false, _time);
         var plain = new PlainOutput(text, text, quiet: false, _time);
         foreach (OutputWriter output in (OutputWriter[])[terminal, plain])
@@ -122,7 +125,10 @@ public sealed class OutputTests
 
         string[] lines = text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(
-            ["To laptop: 20 % · 200 B of 1000 B · 0 of 6 files · 100 B/s · 8.0 s left", "To laptop: 40 % · 400 B of 1000 B · 0 of 6 files · 100 B/s · 6.0 s left"],
+            [
+                "To laptop: 20 % · 200 B of 1000 B · 0 of 6 files · 100 B/s · 8.0 s left",
+                "To laptop: 40 % · 400 B of 1000 B · 0 of 6 files · 100 B/s · 6.0 s left",
+            ],
             lines);
     }
 

@@ -89,7 +89,8 @@ public sealed class ParsingTests
     [InlineData(59_600, "1:00")]
     [InlineData(187_000, "3:07")]
     [InlineData(3_723_000, "1:02:03")]
-    public void Durations_are_written(long milliseconds, string text) => Assert.Equal(text, Duration.Format(TimeSpan.FromMilliseconds(milliseconds)));
+    public void Durations_are_written(long milliseconds, string text) =>
+        Assert.Equal(text, Duration.Format(TimeSpan.FromMilliseconds(milliseconds)));
 
     [Theory]
     [InlineData(0.0421, "0.042 ms")]

@@ -36,7 +36,8 @@ public sealed class HostileSenderTests : IDisposable
         string[] known = ["--identity", _folder["known.key"], "--json", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
         await using FastShareProcess id = await FastShareProcess.RunAsync(_folder, ["id", .. known]);
         string peer = id.Events[0].GetProperty("peer").GetString()!;
-        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--trust", peer, "--once", .. ReceivingNode.ByAddress]);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(
+            _folder, "in", ["--trust", peer, "--once", .. ReceivingNode.ByAddress]);
         await HostileSender.OfferAsync(receiver.Address, "honest", "../escaped");
 
         await using FastShareProcess sender = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. known]);

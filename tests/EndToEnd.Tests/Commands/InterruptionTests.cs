@@ -19,7 +19,8 @@ public sealed class InterruptionTests : IDisposable
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]);
         await using (var link = new SlowLink(receiver.Address, Rate))
         {
-            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
+            await using FastShareProcess sender = FastShareProcess.Start(
+                _folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             sender.Interrupt();
             Assert.True(await sender.WaitForExitAsync() == 130, sender.ToString());
@@ -29,7 +30,8 @@ public sealed class InterruptionTests : IDisposable
         }
 
         Assert.Empty(FileTree.Published(_folder["in"]));
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.Known]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.Known]);
         Assert.True(again.ExitCode == 0, again.ToString());
         Assert.InRange((await again.WaitForEventAsync("resumed")).GetProperty("bytesAlready").GetInt64(), 1, Length);
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
@@ -43,15 +45,18 @@ public sealed class InterruptionTests : IDisposable
         await using (ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]))
         {
             await using var link = new SlowLink(receiver.Address, Rate);
-            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
+            await using FastShareProcess sender = FastShareProcess.Start(
+                _folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             receiver.Process.Interrupt();
             Assert.True(await receiver.Process.WaitForExitAsync() == 130, receiver.Process.ToString());
         }
 
         Assert.Empty(FileTree.Published(_folder["in"]));
-        await using ReceivingNode restarted = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--once", .. ReceivingNode.ByAddress]);
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", restarted.Address, .. ReceivingNode.Known]);
+        await using ReceivingNode restarted = await ReceivingNode.StartAsync(
+            _folder, "in", ["--yes", "--once", .. ReceivingNode.ByAddress]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", restarted.Address, .. ReceivingNode.Known]);
         Assert.True(again.ExitCode == 0, again.ToString());
         Assert.InRange((await again.WaitForEventAsync("resumed")).GetProperty("bytesAlready").GetInt64(), 1, Length);
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
@@ -65,13 +70,15 @@ public sealed class InterruptionTests : IDisposable
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]);
         await using (var link = new SlowLink(receiver.Address, Rate))
         {
-            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
+            await using FastShareProcess sender = FastShareProcess.Start(
+                _folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             await sender.KillAsync();
         }
 
         Assert.Empty(FileTree.Published(_folder["in"]));
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.Known]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.Known]);
         Assert.True(again.ExitCode == 0, again.ToString());
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
     }
@@ -83,7 +90,8 @@ public sealed class InterruptionTests : IDisposable
         await using (ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]))
         {
             await using var link = new SlowLink(receiver.Address, Rate);
-            await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
+            await using FastShareProcess sender = FastShareProcess.Start(
+                _folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             await receiver.Process.KillAsync();
             await sender.KillAsync();
@@ -91,7 +99,8 @@ public sealed class InterruptionTests : IDisposable
 
         Assert.Empty(FileTree.Published(_folder["in"]));
         await using ReceivingNode restarted = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]);
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", restarted.Address, .. ReceivingNode.Known]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", restarted.Address, .. ReceivingNode.Known]);
         Assert.True(again.ExitCode == 0, again.ToString());
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
         Assert.Equal(["file.bin"], Directory.EnumerateFileSystemEntries(_folder["in"]).Select(Path.GetFileName));
@@ -112,7 +121,8 @@ public sealed class InterruptionTests : IDisposable
         // such a shell starts background commands with SIGINT ignored; `wait` passes the exit code on
         string script = $"'{FastShareProcess.Path}' peers --watch --json --ephemeral --interface lo & echo $!; wait $!";
         await using FastShareProcess shell = FastShareProcess.StartProgram(_folder, "/bin/sh", "-c", script);
-        int id = int.Parse(await shell.WaitForLineAsync(line => char.IsAsciiDigit(line[0])), System.Globalization.CultureInfo.InvariantCulture);
+        int id = int.Parse(
+            await shell.WaitForLineAsync(line => char.IsAsciiDigit(line[0])), System.Globalization.CultureInfo.InvariantCulture);
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByMdns);
         await shell.WaitForLineAsync(line => line.Contains("peerFound", StringComparison.Ordinal));
         FastShareProcess.Interrupt(id);
@@ -123,7 +133,8 @@ public sealed class InterruptionTests : IDisposable
     public async Task Sender_that_waits_for_its_peer_ends_with_130_when_interrupted()
     {
         string file = FileTree.WriteFile(_folder["file.bin"], 10);
-        await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", "nobody-is-called-this", .. ReceivingNode.ByMdns]);
+        await using FastShareProcess sender = FastShareProcess.Start(
+            _folder, ["send", file, "--to", "nobody-is-called-this", .. ReceivingNode.ByMdns]);
         await sender.WaitForEventAsync("listening");
         sender.Interrupt();
         Assert.True(await sender.WaitForExitAsync() == 130, sender.ToString());
@@ -132,7 +143,8 @@ public sealed class InterruptionTests : IDisposable
     [Fact]
     public async Task Receiver_ends_with_its_standard_input_when_told()
     {
-        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--exit-with-stdin", .. ReceivingNode.ByAddress]);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(
+            _folder, "in", ["--exit-with-stdin", .. ReceivingNode.ByAddress]);
         receiver.Process.CloseInput();
         Assert.True(await receiver.Process.WaitForExitAsync() == 130, receiver.Process.ToString());
     }

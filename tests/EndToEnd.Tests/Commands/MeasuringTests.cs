@@ -11,7 +11,8 @@ public sealed class MeasuringTests : IDisposable
     public async Task Ping_reports_each_echo()
     {
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByAddress);
-        await using FastShareProcess ping = await FastShareProcess.RunAsync(_folder, ["ping", receiver.Address, "--count", "2", "--json", "--ephemeral", "--no-mdns"]);
+        await using FastShareProcess ping = await FastShareProcess.RunAsync(
+            _folder, ["ping", receiver.Address, "--count", "2", "--json", "--ephemeral", "--no-mdns"]);
         Assert.True(ping.ExitCode == 0, ping.ToString());
         JsonElement[] echoes = [.. ping.Events.Where(e => e.GetProperty("event").GetString() == "ping")];
         Assert.Equal([1, 2], echoes.Select(e => e.GetProperty("sequence").GetInt32()));
@@ -22,7 +23,9 @@ public sealed class MeasuringTests : IDisposable
     public async Task Ping_of_a_peer_that_is_not_there_ends_with_3()
     {
         await using FastShareProcess ping = await FastShareProcess.RunAsync(
-            _folder, "ping", "/ip4/127.0.0.1/tcp/9/p2p/12D3KooWGRUbA5pSNDXg4kKLUUuqgzEgNDMRYVTyuRoT9MnSNCZz", "--wait", "300ms", "--ephemeral", "--no-mdns");
+            _folder,
+            "ping", "/ip4/127.0.0.1/tcp/9/p2p/12D3KooWGRUbA5pSNDXg4kKLUUuqgzEgNDMRYVTyuRoT9MnSNCZz",
+            "--wait", "300ms", "--ephemeral", "--no-mdns");
         Assert.True(ping.ExitCode == 3, ping.ToString());
     }
 
@@ -47,7 +50,8 @@ public sealed class MeasuringTests : IDisposable
     {
         await using FastShareProcess listener = FastShareProcess.Start(_folder, ["perf", "listen", .. ReceivingNode.ByAddress]);
         string address = (await listener.WaitForEventAsync("listening")).GetProperty("addresses")[0].GetString()!;
-        await using FastShareProcess perf = await FastShareProcess.RunAsync(_folder, ["perf", address, "--duration", "300ms", .. ReceivingNode.ByAddress]);
+        await using FastShareProcess perf = await FastShareProcess.RunAsync(
+            _folder, ["perf", address, "--duration", "300ms", .. ReceivingNode.ByAddress]);
         Assert.True(perf.ExitCode == 0, perf.ToString());
         JsonElement measured = await perf.WaitForEventAsync("perf");
         Assert.True(measured.GetProperty("uploadBytes").GetInt64() > 0);
@@ -59,7 +63,8 @@ public sealed class MeasuringTests : IDisposable
     {
         string name = $"node-{Guid.NewGuid():N}";
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--name", name, .. ReceivingNode.ByMdns]);
-        await using FastShareProcess peers = await FastShareProcess.RunAsync(_folder, "peers", "--seconds", "2", "--json", "--ephemeral", "--interface", "lo");
+        await using FastShareProcess peers = await FastShareProcess.RunAsync(
+            _folder, "peers", "--seconds", "2", "--json", "--ephemeral", "--interface", "lo");
         Assert.True(peers.ExitCode == 0, peers.ToString());
         JsonElement row = await peers.WaitForEventAsync("peer", e => e.GetProperty("peer").GetString() == receiver.Peer);
         Assert.Equal(name, row.GetProperty("name").GetString());
@@ -70,7 +75,8 @@ public sealed class MeasuringTests : IDisposable
     [Fact]
     public async Task Watching_peers_tells_of_one_that_comes_and_goes()
     {
-        await using FastShareProcess peers = FastShareProcess.Start(_folder, "peers", "--watch", "--json", "--ephemeral", "--interface", "lo");
+        await using FastShareProcess peers = FastShareProcess.Start(
+            _folder, "peers", "--watch", "--json", "--ephemeral", "--interface", "lo");
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByMdns);
         await peers.WaitForEventAsync("peerFound", e => e.GetProperty("peer").GetString() == receiver.Peer);
         receiver.Process.Interrupt();

@@ -9,7 +9,9 @@ internal sealed class ReceivingNode : IAsyncDisposable
     /// <summary>Options of a node that is reached by its address only.</summary>
     public static readonly string[] ByAddress = ["--json", "--ephemeral", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
 
-    /// <summary>As <see cref="ByAddress"/>, with the identity of the test's configuration folder: a transfer resumes for the same peer only.</summary>
+    /// <summary>
+    /// As <see cref="ByAddress"/>, with the identity of the test's configuration folder: a transfer resumes for the same peer only.
+    /// </summary>
     public static readonly string[] Known = [.. ByAddress.Except(["--ephemeral"])];
 
     /// <summary>Options of a node that is found by mDNS on the loopback interface only.</summary>

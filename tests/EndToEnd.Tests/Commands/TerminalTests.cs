@@ -18,8 +18,11 @@ public sealed class TerminalTests : IDisposable
         string file = FileTree.WriteFile(_folder["file.bin"], 1000);
         await using FastShareProcess receiver = FastShareProcess.StartOnTerminal(_folder, ["receive", "in", .. _local]);
         string address = await AddressAsync(receiver);
-        await using FastShareProcess sender = FastShareProcess.Start(_folder, ["send", file, "--to", address, "--name", "the-sender", .. ReceivingNode.ByAddress]);
-        await receiver.WaitForLineAsync(line => line.Contains("'the-sender' (peer ", StringComparison.Ordinal) && line.Contains("wants to send 1 file, 1000 B", StringComparison.Ordinal));
+        await using FastShareProcess sender = FastShareProcess.Start(
+            _folder, ["send", file, "--to", address, "--name", "the-sender", .. ReceivingNode.ByAddress]);
+        await receiver.WaitForLineAsync(line =>
+            line.Contains("'the-sender' (peer ", StringComparison.Ordinal)
+            && line.Contains("wants to send 1 file, 1000 B", StringComparison.Ordinal));
         await receiver.WaitForLineAsync(line => line.Contains("  file.bin", StringComparison.Ordinal));
         Assert.False(Path.Exists(_folder["in"]));
         await AnswerAsync(receiver, sender, answer);
@@ -52,7 +55,9 @@ public sealed class TerminalTests : IDisposable
         string screen = string.Join('\n', sender.Lines);
         Assert.Contains("MB/s", screen, StringComparison.Ordinal);
         Assert.Contains("Done: 1 file, 11.4 MiB", screen, StringComparison.Ordinal);
-        Assert.True(screen.LastIndexOf("\u001b[?25l", StringComparison.Ordinal) < screen.LastIndexOf("\u001b[?25h", StringComparison.Ordinal), "the cursor stayed hidden");
+        int hidden = screen.LastIndexOf("\u001b[?25l", StringComparison.Ordinal);
+        int shown = screen.LastIndexOf("\u001b[?25h", StringComparison.Ordinal);
+        Assert.True(hidden >= 0 && shown > hidden, "the cursor stayed hidden");
     }
 
     // Keys typed before the question stands there answer nothing, and the question's own line ends only with the answer.

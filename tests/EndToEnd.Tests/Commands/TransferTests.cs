@@ -12,7 +12,8 @@ public sealed class TransferTests : IDisposable
     {
         string tree = FileTree.Write(_folder["tree"]);
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--once", .. ReceivingNode.ByAddress]);
-        await using FastShareProcess sender = await FastShareProcess.RunAsync(_folder, ["send", tree, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
+        await using FastShareProcess sender = await FastShareProcess.RunAsync(
+            _folder, ["send", tree, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
 
         Assert.True(sender.ExitCode == 0, sender.ToString());
         Assert.Equal(0, await receiver.Process.WaitForExitAsync());
@@ -38,19 +39,23 @@ public sealed class TransferTests : IDisposable
     {
         string file = FileTree.WriteFile(_folder["file.bin"], 100_000);
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByMdns]);
-        await using FastShareProcess sender = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Peer, .. ReceivingNode.ByMdns]);
+        await using FastShareProcess sender = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", receiver.Peer, .. ReceivingNode.ByMdns]);
 
         Assert.True(sender.ExitCode == 0, sender.ToString());
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
-        Assert.Contains(sender.Events, e => e.GetProperty("event").GetString() == "peerFound" && e.GetProperty("peer").GetString() == receiver.Peer);
+        Assert.Contains(
+            sender.Events, e => e.GetProperty("event").GetString() == "peerFound" && e.GetProperty("peer").GetString() == receiver.Peer);
     }
 
     [Fact]
     public async Task Name_is_found_by_mdns_on_the_loopback_interface()
     {
         string file = FileTree.WriteFile(_folder["file.bin"], 100_000), name = $"node-{Guid.NewGuid():N}";
-        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--name", name, .. ReceivingNode.ByMdns]);
-        await using FastShareProcess sender = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", name, .. ReceivingNode.ByMdns]);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(
+            _folder, "in", ["--yes", "--name", name, .. ReceivingNode.ByMdns]);
+        await using FastShareProcess sender = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", name, .. ReceivingNode.ByMdns]);
 
         Assert.True(sender.ExitCode == 0, sender.ToString());
         FileTree.AssertSameContent(file, _folder["in/file.bin"]);
@@ -61,7 +66,8 @@ public sealed class TransferTests : IDisposable
     {
         string file = FileTree.WriteFile(_folder["file.bin"], 1000);
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByAddress);
-        await using FastShareProcess sender = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
+        await using FastShareProcess sender = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
 
         Assert.Equal(4, sender.ExitCode);
         JsonElement error = await sender.WaitForEventAsync("error");
@@ -78,9 +84,11 @@ public sealed class TransferTests : IDisposable
         string[] known = ["--identity", _folder["known.key"], "--json", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
         await using FastShareProcess id = await FastShareProcess.RunAsync(_folder, ["id", .. known]);
         string peer = id.Events[0].GetProperty("peer").GetString()!;
-        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--trust", peer, "--once", .. ReceivingNode.ByAddress]);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(
+            _folder, "in", ["--trust", peer, "--once", .. ReceivingNode.ByAddress]);
 
-        await using FastShareProcess stranger = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
+        await using FastShareProcess stranger = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
         Assert.Equal(4, stranger.ExitCode);
 
         // a refused offer did not use up --once
@@ -98,14 +106,17 @@ public sealed class TransferTests : IDisposable
         byte[] before = await File.ReadAllBytesAsync(there);
         await using (ReceivingNode keeping = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--once", .. ReceivingNode.ByAddress]))
         {
-            await using FastShareProcess sender = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", keeping.Address, .. ReceivingNode.ByAddress]);
+            await using FastShareProcess sender = await FastShareProcess.RunAsync(
+                _folder, ["send", file, "--to", keeping.Address, .. ReceivingNode.ByAddress]);
             Assert.True(sender.ExitCode == 6, sender.ToString());
             Assert.Equal(6, await keeping.Process.WaitForExitAsync());
             Assert.Equal(before, await File.ReadAllBytesAsync(there));
         }
 
-        await using ReceivingNode replacing = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--replace", .. ReceivingNode.ByAddress]);
-        await using FastShareProcess again = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", replacing.Address, .. ReceivingNode.ByAddress]);
+        await using ReceivingNode replacing = await ReceivingNode.StartAsync(
+            _folder, "in", ["--yes", "--replace", .. ReceivingNode.ByAddress]);
+        await using FastShareProcess again = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", replacing.Address, .. ReceivingNode.ByAddress]);
         Assert.True(again.ExitCode == 0, again.ToString());
         FileTree.AssertSameContent(file, there);
     }
@@ -114,8 +125,10 @@ public sealed class TransferTests : IDisposable
     public async Task Offer_above_the_quota_is_refused()
     {
         string file = FileTree.WriteFile(_folder["file.bin"], 100_001);
-        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--quota", "100kB", .. ReceivingNode.ByAddress]);
-        await using FastShareProcess sender = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(
+            _folder, "in", ["--yes", "--quota", "100kB", .. ReceivingNode.ByAddress]);
+        await using FastShareProcess sender = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
 
         Assert.True(sender.ExitCode is 4 or 6, sender.ToString());
         Assert.Empty(FileTree.Published(_folder["in"]));
@@ -125,7 +138,8 @@ public sealed class TransferTests : IDisposable
     public async Task Plaintext_needs_both_sides_and_warns_on_each_run()
     {
         string file = FileTree.WriteFile(_folder["file.bin"], 1000);
-        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--insecure", .. ReceivingNode.ByAddress]);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(
+            _folder, "in", ["--yes", "--insecure", .. ReceivingNode.ByAddress]);
         await using FastShareProcess secure = await FastShareProcess.RunAsync(
             _folder, ["send", file, "--to", receiver.Address, "--wait", "1s", .. ReceivingNode.ByAddress]);
         Assert.True(secure.ExitCode == 3, secure.ToString());
@@ -154,7 +168,8 @@ public sealed class TransferTests : IDisposable
     [Fact]
     public async Task Missing_source_is_reported_before_the_peer_is_looked_for()
     {
-        await using FastShareProcess sender = await FastShareProcess.RunAsync(_folder, ["send", "missing", "--to", "nobody", .. ReceivingNode.ByAddress]);
+        await using FastShareProcess sender = await FastShareProcess.RunAsync(
+            _folder, ["send", "missing", "--to", "nobody", .. ReceivingNode.ByAddress]);
         Assert.True(sender.ExitCode == 6, sender.ToString());
         Assert.Equal("missing", (await sender.WaitForEventAsync("error")).GetProperty("path").GetString());
     }
@@ -165,7 +180,8 @@ public sealed class TransferTests : IDisposable
         string file = FileTree.WriteFile(_folder["file.bin"], 1000);
         await using FastShareProcess receiver = FastShareProcess.Start(
             _folder, "receive", "in", "--yes", "--once", "--ephemeral", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0");
-        string typed = await receiver.WaitForLineAsync(line => line.StartsWith("  fastshare send FILE --to /ip4/127.0.0.1/tcp/", StringComparison.Ordinal));
+        string typed = await receiver.WaitForLineAsync(
+            line => line.StartsWith("  fastshare send FILE --to /ip4/127.0.0.1/tcp/", StringComparison.Ordinal));
         await using FastShareProcess sender = await FastShareProcess.RunAsync(
             _folder, "send", file, "--to", typed.Split(' ')[^1], "--ephemeral", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0");
 

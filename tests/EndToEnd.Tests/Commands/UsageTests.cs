@@ -35,7 +35,8 @@ public sealed class UsageTests : IDisposable
     [InlineData("demo --size nothing")]
     public async Task Command_that_cannot_be_run_as_typed_ends_with_2(string line)
     {
-        await using FastShareProcess process = await FastShareProcess.RunAsync(_folder, line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        await using FastShareProcess process = await FastShareProcess.RunAsync(
+            _folder, line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
         Assert.True(process.ExitCode == 2, process.ToString());
         Assert.Empty(process.Lines);
         Assert.NotEmpty(process.Errors);
@@ -75,7 +76,8 @@ public sealed class UsageTests : IDisposable
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "file modes are a Unix matter");
         await using FastShareProcess first = await FastShareProcess.RunAsync(_folder, "id");
-        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(_folder["config/fastshare/identity.key"], (UnixFileMode)Convert.ToInt32("644", 8));
+        string key = _folder["config/fastshare/identity.key"];
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(key, (UnixFileMode)Convert.ToInt32("644", 8));
         await using FastShareProcess second = await FastShareProcess.RunAsync(_folder, "id");
         Assert.Equal(1, second.ExitCode);
         Assert.Contains("chmod 600", second.Errors, StringComparison.Ordinal);

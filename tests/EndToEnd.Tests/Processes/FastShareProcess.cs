@@ -78,7 +78,9 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
     public static FastShareProcess StartProgram(TestFolder folder, string program, params IEnumerable<string> arguments) =>
         Start(folder, new ProcessStartInfo(program, arguments));
 
-    /// <summary>Starts the command on a terminal of its own, whose screen comes as standard output and whose keyboard is standard input.</summary>
+    /// <summary>
+    /// Starts the command on a terminal of its own, whose screen comes as standard output and whose keyboard is standard input.
+    /// </summary>
     public static FastShareProcess StartOnTerminal(TestFolder folder, params IEnumerable<string> arguments)
     {
         const string Script = "/usr/bin/script";
@@ -211,10 +213,11 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
     {
         var output = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(System.IO.Path.DirectorySeparatorChar));
         string configuration = output.Parent!.Name;
+        string name = OperatingSystem.IsWindows() ? "fastshare.exe" : "fastshare";
         for (DirectoryInfo? folder = output; folder is not null; folder = folder.Parent)
         {
             string path = System.IO.Path.Combine(
-                folder.FullName, "tools", "FastShare.Cli", "bin", configuration, output.Name, OperatingSystem.IsWindows() ? "fastshare.exe" : "fastshare");
+                folder.FullName, "tools", "FastShare.Cli", "bin", configuration, output.Name, name);
             if (File.Exists(path)) return path;
         }
 

@@ -29,7 +29,9 @@ internal static class DemoCommand
     {
         var size = new Option<long?>("--size")
         {
-            HelpName = "SIZE", Description = "Size of the large file (default: 1GiB)", CustomParser = result => Values.Bytes(1)(result),
+            HelpName = "SIZE",
+            Description = "Size of the large file (default: 1GiB)",
+            CustomParser = result => Values.Bytes(1)(result),
         };
         var folder = new Option<string?>("--dir") { HelpName = "DIR", Description = "Work here and leave the files there" };
         var noMdns = new Option<bool>("--no-mdns") { Description = "Do not look for the receiver; use its address" };
@@ -56,7 +58,8 @@ internal static class DemoCommand
         if (Path.Exists(sent) || Path.Exists(received))
         {
             throw new TransferException(
-                TransferError.DestinationExists, $"'{PeerText.Escape(folder)}' holds the files of an earlier demonstration; remove them or choose another --dir");
+                TransferError.DestinationExists,
+                $"'{PeerText.Escape(folder)}' holds the files of an earlier demonstration; remove them or choose another --dir");
         }
 
         Directory.CreateDirectory(sent);
@@ -74,7 +77,8 @@ internal static class DemoCommand
         }
     }
 
-    private static async Task<int> TransferAsync(Settings settings, string sent, string received, IReadOnlyList<DemoFile> files, CommandContext context)
+    private static async Task<int> TransferAsync(
+        Settings settings, string sent, string received, IReadOnlyList<DemoFile> files, CommandContext context)
     {
         PeerIdentity identity = PeerIdentity.Generate();
         string[] receiverOptions =
@@ -103,7 +107,8 @@ internal static class DemoCommand
     }
 
     // Waits until mDNS shows the receiver, or tells the node its address where mDNS does not.
-    private static async Task<PeerId> FindAsync(DemoReceiver receiver, Sightings sightings, NodeSession session, bool mdns, CommandContext context)
+    private static async Task<PeerId> FindAsync(
+        DemoReceiver receiver, Sightings sightings, NodeSession session, bool mdns, CommandContext context)
     {
         (PeerId peer, IReadOnlyList<Multiaddr> addresses) = await receiver.WaitUntilListeningAsync(context.Stop);
         context.Output.Say($"Receiver: process {receiver.ProcessId}, peer {peer}");
@@ -137,11 +142,13 @@ internal static class DemoCommand
         bool all = true;
         foreach (DemoFile file in files)
         {
-            string?[] digests = await Task.WhenAll(
-                ((string[])[sent, received]).Select(folder => Task.Run(() => DemoFiles.Sha256Async(Path.Combine(folder, file.Name), context.Stop))));
-            bool matches = digests[0] is not null && digests[0] == digests[1];
+            // at the same time, each on a core of its own
+            Task<string?> source = Task.Run(() => DemoFiles.Sha256Async(Path.Combine(sent, file.Name), context.Stop));
+            Task<string?> copy = Task.Run(() => DemoFiles.Sha256Async(Path.Combine(received, file.Name), context.Stop));
+            await Task.WhenAll(source, copy);
+            bool matches = await source is { } digest && digest == await copy;
             all &= matches;
-            context.Output.Emit(new VerifiedEvent(file.Name, file.Length, digests[1] ?? "missing", matches));
+            context.Output.Emit(new VerifiedEvent(file.Name, file.Length, await copy ?? "missing", matches));
         }
 
         if (all) context.Output.Say($"All {files.Count} SHA-256 digests match.");

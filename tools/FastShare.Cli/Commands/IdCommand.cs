@@ -21,7 +21,8 @@ internal static class IdCommand
     {
         using PeerIdentity identity = settings.OpenIdentity();
         string name = settings.Name ?? Environment.MachineName;
-        IReadOnlyList<string> addresses = NodeSession.Texts((settings.Listen ?? NodeSettings.DefaultListen).Select(address => address.WithPeerId(identity.PeerId)));
+        IReadOnlyList<Multiaddr> listen = settings.Listen ?? NodeSettings.DefaultListen;
+        IReadOnlyList<string> addresses = NodeSession.Texts(listen.Select(address => address.WithPeerId(identity.PeerId)));
         output.Emit(new IdentityEvent(identity.PeerId.ToString(), name, settings.KeyFile, addresses));
         output.Table(
             ["this node", ""],
@@ -29,11 +30,13 @@ internal static class IdCommand
                 ["peer id", identity.PeerId.ToString()],
                 ["name", PeerText.Escape(name)],
                 ["key file", settings.KeyFile is null ? "none (--ephemeral)" : PeerText.Escape(settings.KeyFile)],
-                .. (settings.Listen ?? NodeSettings.DefaultListen).Select(address => (IReadOnlyList<string>)["listens on", Describe(address)]),
+                .. listen.Select(address => (IReadOnlyList<string>)["listens on", Describe(address)]),
             ]);
         return ExitCodes.Done;
     }
 
     private static string Describe(Multiaddr address) =>
-        address.TryGetTcpEndPoint(out System.Net.IPEndPoint? endpoint) && endpoint.Port == 0 ? $"{address} (a port chosen by the system)" : address.ToString();
+        address.TryGetTcpEndPoint(out System.Net.IPEndPoint? endpoint) && endpoint.Port == 0
+            ? $"{address} (a port chosen by the system)"
+            : address.ToString();
 }

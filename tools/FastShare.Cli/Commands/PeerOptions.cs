@@ -9,9 +9,16 @@ internal static class PeerOptions
     private const string Description = "A peer id, a multiaddr ending in /p2p/…, or a name";
 
     public static Option<PeerReference> To() =>
-        new("--to") { HelpName = "PEER", Required = true, Description = Description, CustomParser = Values.Parse<PeerReference>(PeerReference.TryParse) };
+        new("--to")
+        {
+            HelpName = "PEER",
+            Required = true,
+            Description = Description,
+            CustomParser = Values.Parse<PeerReference>(PeerReference.TryParse),
+        };
 
-    public static Argument<PeerReference> Argument() => new("PEER") { Description = Description, CustomParser = Values.Parse<PeerReference>(PeerReference.TryParse) };
+    public static Argument<PeerReference> Argument() =>
+        new("PEER") { Description = Description, CustomParser = Values.Parse<PeerReference>(PeerReference.TryParse) };
 
     public static Option<TimeSpan?> Wait() => new("--wait")
     {

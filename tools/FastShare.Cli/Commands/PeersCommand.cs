@@ -31,7 +31,8 @@ internal static class PeersCommand
         nodeOptions.AddTo(command);
         command.Validators.Add(result =>
         {
-            if (result.GetValue(watch) && result.GetValue(seconds) is not null) result.AddError("--watch and --seconds exclude each other.");
+            if (result.GetValue(watch) && result.GetValue(seconds) is not null)
+                result.AddError("--watch and --seconds exclude each other.");
         });
         CommandLine.SetAction(command, (parsed, context) =>
             RunAsync(parsed.GetValue(watch) ? null : parsed.GetValue(seconds) ?? _defaultSeconds, nodeOptions.Read(parsed), context));
@@ -60,7 +61,8 @@ internal static class PeersCommand
     private static async Task ListAsync(FastShareNode node, CommandContext context)
     {
         IReadOnlyList<DiscoveredPeer> peers = node.DiscoveredPeers;
-        PeerEvent[] rows = await Task.WhenAll(peers.Select(peer => ContactAsync(node, peer.Peer, NodeSession.Texts(peer.Addresses), context)));
+        PeerEvent[] rows = await Task.WhenAll(
+            peers.Select(peer => ContactAsync(node, peer.Peer, NodeSession.Texts(peer.Addresses), context)));
         foreach (PeerEvent row in rows) context.Output.Emit(row);
         if (rows.Length == 0) context.Output.Say("No peer was found.");
         else context.Output.Table(["PEER", "NAME", "RTT", "ADDRESSES"], [.. rows.Select(Row)]);
@@ -101,7 +103,8 @@ internal static class PeersCommand
     }
 
     // Asks the peer for its name and an echo; a peer that does not answer is listed without.
-    private static async Task<PeerEvent> ContactAsync(FastShareNode node, PeerId peer, IReadOnlyList<string> addresses, CommandContext context)
+    private static async Task<PeerEvent> ContactAsync(
+        FastShareNode node, PeerId peer, IReadOnlyList<string> addresses, CommandContext context)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.Stop);
         limit.CancelAfter(_contactLimit);
@@ -113,7 +116,8 @@ internal static class PeersCommand
             roundTrip = await connection.PingAsync(limit.Token);
             name = await node.GetPeerNameAsync(peer, limit.Token);
         }
-        catch (Exception e) when (e is TransportException or TransferException || (e is OperationCanceledException && !context.Stop.IsCancellationRequested))
+        catch (Exception e) when (
+            e is TransportException or TransferException || (e is OperationCanceledException && !context.Stop.IsCancellationRequested))
         {
             // not reachable, or no node of this kind: shown as it was found
         }

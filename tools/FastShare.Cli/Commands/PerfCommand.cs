@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using FastShare.Cli.Hosting;
 using FastShare.Cli.Output;
 using FastShare.Cli.Parsing;
@@ -21,11 +22,15 @@ internal static class PerfCommand
         peer.Arity = ArgumentArity.ZeroOrOne; // `perf listen` has none
         var upload = new Option<long?>("--upload-bytes")
         {
-            HelpName = "N", Description = "Send this much (default, without --download-bytes: 1GiB)", CustomParser = result => Values.Bytes(0)(result),
+            HelpName = "N",
+            Description = "Send this much (default, without --download-bytes: 1GiB)",
+            CustomParser = result => Values.Bytes(0)(result),
         };
         var download = new Option<long?>("--download-bytes")
         {
-            HelpName = "N", Description = "Have this much sent back (default, without --upload-bytes: 1GiB)", CustomParser = result => Values.Bytes(0)(result),
+            HelpName = "N",
+            Description = "Have this much sent back (default, without --upload-bytes: 1GiB)",
+            CustomParser = result => Values.Bytes(0)(result),
         };
         var duration = new Option<TimeSpan?>("--duration")
         {
@@ -35,11 +40,15 @@ internal static class PerfCommand
         };
         Option<TimeSpan?> wait = PeerOptions.Wait();
         var nodeOptions = new NodeOptions();
-        var command = new Command("perf", "Measures throughput from memory to memory with a libp2p peer.") { peer, upload, download, duration, wait };
+        var command = new Command("perf", "Measures throughput from memory to memory with a libp2p peer.")
+        {
+            peer, upload, download, duration, wait,
+        };
         nodeOptions.AddTo(command);
         command.Validators.Add(result =>
         {
-            if (result.GetResult(peer) is not { Tokens.Count: > 0 } && !result.Children.OfType<System.CommandLine.Parsing.CommandResult>().Any())
+            bool listens = result.Children.OfType<CommandResult>().Any();
+            if (!listens && result.GetResult(peer) is not { Tokens.Count: > 0 })
                 result.AddError("Say which peer to measure with, or 'perf listen'.");
         });
         CommandLine.SetAction(command, (parsed, context) => MeasureAsync(
@@ -76,14 +85,16 @@ internal static class PerfCommand
     {
         await using NodeSession session = await NodeSession.StartAsync(nodeSettings, context, listenByDefault: false);
         PeerConnection connection = await session.ConnectAsync(settings.Peer, settings.Wait, context);
-        long @default = settings is { UploadBytes: null, DownloadBytes: null } ? settings.Duration is null ? DefaultBytes : long.MaxValue : 0;
+        long @default = 0; // of a direction that was not asked for, when the other was
+        if (settings is { UploadBytes: null, DownloadBytes: null }) @default = settings.Duration is null ? DefaultBytes : long.MaxValue;
         PerfMeasurement upload = await PerfMeasurement.RunAsync(
             connection, PerfDirection.Upload, settings.UploadBytes ?? @default, settings.Duration, context);
         PerfMeasurement download = await PerfMeasurement.RunAsync(
             connection, PerfDirection.Download, settings.DownloadBytes ?? @default, settings.Duration, context);
 
         context.Output.Emit(new PerfEvent(
-            connection.Peer.ToString(), upload.Bytes, download.Bytes, Math.Round(upload.Time.TotalSeconds, 6), Math.Round(download.Time.TotalSeconds, 6),
+            connection.Peer.ToString(), upload.Bytes, download.Bytes,
+            Math.Round(upload.Time.TotalSeconds, 6), Math.Round(download.Time.TotalSeconds, 6),
             Math.Round(upload.BytesPerSecond), Math.Round(download.BytesPerSecond)));
         context.Output.Table(
             ["", "BYTES", "TIME", "RATE"],

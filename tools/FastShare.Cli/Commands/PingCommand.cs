@@ -31,11 +31,13 @@ internal static class PingCommand
         var command = new Command("ping", "Measures the round trip to a libp2p peer.") { peer, count, wait };
         nodeOptions.AddTo(command);
         CommandLine.SetAction(command, (parsed, context) => RunAsync(
-            parsed.GetRequiredValue(peer), parsed.GetValue(count), parsed.GetValue(wait) ?? new SendOptions().WaitForPeer, nodeOptions.Read(parsed), context));
+            parsed.GetRequiredValue(peer), parsed.GetValue(count), parsed.GetValue(wait) ?? new SendOptions().WaitForPeer,
+            nodeOptions.Read(parsed), context));
         return command;
     }
 
-    private static async Task<int> RunAsync(PeerReference reference, int count, TimeSpan wait, NodeSettings settings, CommandContext context)
+    private static async Task<int> RunAsync(
+        PeerReference reference, int count, TimeSpan wait, NodeSettings settings, CommandContext context)
     {
         await using NodeSession session = await NodeSession.StartAsync(settings, context, listenByDefault: false);
         PeerConnection connection = await session.ConnectAsync(reference, wait, context);
@@ -65,7 +67,8 @@ internal static class PingCommand
         }
         catch (OperationCanceledException) when (!context.Stop.IsCancellationRequested)
         {
-            throw new TransportException(TransportError.Timeout, $"peer {connection.Peer} did not echo within {Duration.Format(_echoLimit)}") { Peer = connection.Peer };
+            string message = $"peer {connection.Peer} did not echo within {Duration.Format(_echoLimit)}";
+            throw new TransportException(TransportError.Timeout, message) { Peer = connection.Peer };
         }
     }
 }

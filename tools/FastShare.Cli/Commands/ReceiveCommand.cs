@@ -10,7 +10,8 @@ namespace FastShare.Cli.Commands;
 /// <summary><c>fastshare receive</c>: takes what peers offer into a folder.</summary>
 internal static class ReceiveCommand
 {
-    private sealed record Settings(string Folder, bool Yes, PeerId[] Trusted, bool Once, bool Replace, long Quota, bool ExitWithStandardInput);
+    private sealed record Settings(
+        string Folder, bool Yes, PeerId[] Trusted, bool Once, bool Replace, long Quota, bool ExitWithStandardInput);
 
     public static Command Create()
     {
@@ -18,13 +19,18 @@ internal static class ReceiveCommand
         var yes = new Option<bool>("--yes", "-y") { Description = "Accept every offer of every peer" };
         var trust = new Option<PeerId[]>("--trust")
         {
-            HelpName = "PEER", Description = "Accept every offer of the peer with this id; repeatable", CustomParser = Values.ParseAll<PeerId>(Values.TryParsePeerId),
+            HelpName = "PEER",
+            Description = "Accept every offer of the peer with this id; repeatable",
+            CustomParser = Values.ParseAll<PeerId>(Values.TryParsePeerId),
         };
         var once = new Option<bool>("--once") { Description = "End after one accepted transfer" };
-        var replace = new Option<bool>("--replace") { Description = "Replace existing files of the same name (otherwise those files fail)" };
+        var replace =
+            new Option<bool>("--replace") { Description = "Replace existing files of the same name (otherwise those files fail)" };
         var quota = new Option<long?>("--quota")
         {
-            HelpName = "SIZE", Description = "Refuse larger offers (default: no limit)", CustomParser = result => Values.Bytes(0)(result),
+            HelpName = "SIZE",
+            Description = "Refuse larger offers (default: no limit)",
+            CustomParser = result => Values.Bytes(0)(result),
         };
         // how a program that runs this one makes sure that it does not outlive it
         var exitWithStandardInput = new Option<bool>("--exit-with-stdin") { Hidden = true };
@@ -36,7 +42,8 @@ internal static class ReceiveCommand
         nodeOptions.AddTo(command);
         CommandLine.SetAction(command, (parsed, context) => RunAsync(
             new Settings(
-                Path.GetFullPath(parsed.GetRequiredValue(folder)), parsed.GetValue(yes), parsed.GetValue(trust) ?? [], parsed.GetValue(once),
+                Path.GetFullPath(parsed.GetRequiredValue(folder)),
+                parsed.GetValue(yes), parsed.GetValue(trust) ?? [], parsed.GetValue(once),
                 parsed.GetValue(replace), parsed.GetValue(quota) ?? long.MaxValue, parsed.GetValue(exitWithStandardInput)),
             nodeOptions.Read(parsed),
             context));
@@ -70,7 +77,10 @@ internal static class ReceiveCommand
             output.Say($"  fastshare send FILE --to {address}{insecure}");
         if (settings.Yes) output.Say("Every offer is accepted (--yes).");
         else if (!output.CanAsk && settings.Trusted.Length == 0)
-            output.Warn("Nobody can be asked here, so every offer will be refused. To take offers, start with --yes, or with --trust and a peer id.");
+        {
+            output.Warn(
+                "Nobody can be asked here, so every offer will be refused. To take them, start with --yes, or with --trust and a peer id.");
+        }
     }
 
     // Follows every incoming transfer until the user stops the command or, with once, an accepted one ends.
@@ -104,7 +114,8 @@ internal static class ReceiveCommand
     }
 
     // The exit code of a transfer that was, or would have been, accepted; null for one that is not to count.
-    private static async Task<int?> FollowOneAsync(Transfer.Transfer transfer, OfferConsent consent, NodeSession session, CommandContext context)
+    private static async Task<int?> FollowOneAsync(
+        Transfer.Transfer transfer, OfferConsent consent, NodeSession session, CommandContext context)
     {
         try
         {

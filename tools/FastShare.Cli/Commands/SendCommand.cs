@@ -16,7 +16,10 @@ internal static class SendCommand
         Option<TimeSpan?> wait = PeerOptions.Wait();
         var transferOptions = new TransferOptions();
         var nodeOptions = new NodeOptions();
-        var command = new Command("send", "Sends files and folders to a peer; run it again to go on after an interruption.") { paths, to, wait };
+        var command = new Command("send", "Sends files and folders to a peer; run it again to go on after an interruption.")
+        {
+            paths, to, wait,
+        };
         transferOptions.AddTo(command);
         nodeOptions.AddTo(command);
         command.Validators.Add(result =>
@@ -25,19 +28,25 @@ internal static class SendCommand
                 result.AddError("Standard input cannot be sent; for a file called '-', write ./-");
         });
         CommandLine.SetAction(command, (parsed, context) => RunAsync(
-            parsed.GetRequiredValue(paths), parsed.GetRequiredValue(to), transferOptions.Read(parsed, parsed.GetValue(wait)), nodeOptions.Read(parsed), context));
+            parsed.GetRequiredValue(paths), parsed.GetRequiredValue(to), transferOptions.Read(parsed, parsed.GetValue(wait)),
+            nodeOptions.Read(parsed), context));
         return command;
     }
 
-    private static async Task<int> RunAsync(string[] paths, PeerReference to, SendOptions options, NodeSettings settings, CommandContext context)
+    private static async Task<int> RunAsync(
+        string[] paths, PeerReference to, SendOptions options, NodeSettings settings, CommandContext context)
     {
         // said at once, rather than after waiting for the peer
         string? missing = paths.FirstOrDefault(path => !Path.Exists(path) && new FileInfo(path).LinkTarget is null);
         if (missing is not null)
-            throw new TransferException(TransferError.SourceNotFound, $"there is no file or folder '{PeerText.Escape(missing)}'") { Path = missing };
+        {
+            string message = $"there is no file or folder '{PeerText.Escape(missing)}'";
+            throw new TransferException(TransferError.SourceNotFound, message) { Path = missing };
+        }
 
         await using NodeSession session = await NodeSession.StartAsync(settings, context, listenByDefault: true);
-        context.Output.Say($"Looking for {PeerText.Escape(to.ToString(), 60)} (up to {Duration.Format(options.WaitForPeer)})");
+        string does = to.Address is null ? "Looking for" : "Connecting to";
+        context.Output.Say($"{does} {PeerText.Escape(to.ToString(), 60)} (up to {Duration.Format(options.WaitForPeer)})");
         PeerId peer = await to.ResolveAsync(session.Node, options.WaitForPeer, context.Stop);
         Transfer.Transfer transfer = session.Node.Send(peer, paths, options);
         string title = $"To {PeerText.Escape(to.Name ?? peer.ToShortString(), 24)}";

@@ -30,10 +30,12 @@ internal static class DemoFiles
     ];
 
     /// <summary>Fills the files with content that cannot be compressed or guessed. Overwrites nothing.</summary>
-    public static async Task CreateAsync(string folder, IReadOnlyList<DemoFile> files, OutputWriter output, TimeProvider timeProvider, CancellationToken cancellationToken)
+    public static async Task CreateAsync(
+        string folder, IReadOnlyList<DemoFile> files, OutputWriter output, TimeProvider timeProvider, CancellationToken cancellationToken)
     {
         using IProgressRow row = output.BeginProgress("Making files");
-        var state = new TransferProgress(TransferState.Running, 0, files.Sum(file => file.Length), 0, files.Count, 0, TransferMode.Sequential);
+        var state = new TransferProgress(
+            TransferState.Running, 0, files.Sum(file => file.Length), 0, files.Count, 0, TransferMode.Sequential);
         long start = timeProvider.GetTimestamp(), reported = start;
         byte[] block = GC.AllocateUninitializedArray<byte>(BlockLength);
         var random = new Xoshiro256();
@@ -41,7 +43,11 @@ internal static class DemoFiles
         {
             var options = new FileStreamOptions
             {
-                Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0, PreallocationSize = file.Length, Options = FileOptions.Asynchronous,
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                BufferSize = 0,
+                PreallocationSize = file.Length,
+                Options = FileOptions.Asynchronous,
             };
             await using var stream = new FileStream(Path.Combine(folder, file.Name), options);
             for (long left = file.Length; left > 0;)
@@ -85,7 +91,8 @@ internal static class DemoFiles
         {
             throw new TransferException(
                 TransferError.StorageFull,
-                $"the demonstration needs {ByteSize.Format(needed)} in '{folder}', and {ByteSize.Format(free)} are free; choose a smaller --size or another --dir");
+                $"the demonstration needs {ByteSize.Format(needed)} in '{folder}', and {ByteSize.Format(free)} are free; "
+                + "choose a smaller --size or another --dir");
         }
     }
 

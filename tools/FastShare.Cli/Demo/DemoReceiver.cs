@@ -43,7 +43,8 @@ internal sealed class DemoReceiver : IAsyncDisposable
     {
         string[] arguments =
         [
-            "receive", folder, "--trust", sender.ToString(), "--json", "--ephemeral", "--listen", "/ip4/127.0.0.1/tcp/0", "--exit-with-stdin", .. options,
+            "receive", folder, "--trust", sender.ToString(), "--listen", "/ip4/127.0.0.1/tcp/0", "--ephemeral",
+            "--json", "--exit-with-stdin", .. options,
         ];
         string program = Environment.ProcessPath ?? throw new InvalidOperationException("the path of this program is not known");
         // `dotnet fastshare.dll`: the process is the host, and the program its first argument
@@ -51,7 +52,9 @@ internal sealed class DemoReceiver : IAsyncDisposable
             arguments = [Path.Combine(AppContext.BaseDirectory, "fastshare.dll"), .. arguments];
         var start = new ProcessStartInfo(program, arguments)
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         return new DemoReceiver(Process.Start(start) ?? throw new InvalidOperationException($"'{program}' did not start"));
     }
@@ -68,8 +71,8 @@ internal sealed class DemoReceiver : IAsyncDisposable
         {
             string said;
             lock (_diagnostics) said = _diagnostics.ToString().Trim();
-            throw new TransferException(
-                TransferError.PeerNotReachable, $"the receiving process {(_process.HasExited ? "ended at once" : "did not get ready")}: {said}", e);
+            string what = _process.HasExited ? "ended at once" : "did not get ready";
+            throw new TransferException(TransferError.PeerNotReachable, $"the receiving process {what}: {said}", e);
         }
     }
 

@@ -14,14 +14,16 @@ internal static class CommandLine
 {
     private static readonly Option<bool> _json = new("--json")
     {
-        Description = "Print one JSON object a line on standard output, and nothing else there", Recursive = true,
+        Description = "Print one JSON object a line on standard output, and nothing else there",
+        Recursive = true,
     };
 
     private static readonly Option<bool> _quiet = new("--quiet", "-q") { Description = "Print results and errors only", Recursive = true };
 
     private static readonly Option<bool> _verbose = new("--verbose", "-v")
     {
-        Description = "Log what happens inside to standard error", Recursive = true,
+        Description = "Log what happens inside to standard error",
+        Recursive = true,
     };
 
     /// <summary>Runs what <paramref name="args"/> say; returns the exit code.</summary>
@@ -71,7 +73,7 @@ internal static class CommandLine
     private static int Reject(ParseResult parsed, string message)
     {
         OutputOptions options = ReadOutputOptions(parsed);
-        if (options.Json) new JsonOutput(Console.Out, Console.Error, options.Quiet, TimeProvider.System).Emit(new ErrorEvent("usage", message));
+        if (options.Json) OutputWriter.Create(options, TimeProvider.System).Emit(new ErrorEvent("usage", message));
         else Console.Error.WriteLine(EventText.Escape(message));
         Console.Error.WriteLine($"Try: {NameOf(parsed.CommandResult.Command)} --help");
         return ExitCodes.Usage;

@@ -33,7 +33,8 @@ internal sealed class NodeReporter : IAsyncDisposable
     /// <summary>The most connections to the peer that were open at one time.</summary>
     public int MostConnections(PeerId peer)
     {
-        lock (_gate) return Math.Max(_mostConnections.GetValueOrDefault(peer), _node.Swarm.Connections.Count(connection => connection.Peer == peer));
+        int now = _node.Swarm.Connections.Count(connection => connection.Peer == peer);
+        lock (_gate) return Math.Max(now, _mostConnections.GetValueOrDefault(peer));
     }
 
     /// <summary>Waits until every connection seen so far is reported.</summary>

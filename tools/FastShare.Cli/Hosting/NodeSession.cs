@@ -12,6 +12,9 @@ internal sealed class NodeSession : IAsyncDisposable
 {
     private static readonly TimeSpan _retryPause = TimeSpan.FromMilliseconds(250);
 
+    private const string InsecureWarning =
+        "WARNING: --insecure: no encryption, no authentication. Anyone on the network can read and change what is sent.";
+
     private readonly PeerIdentity _identity;
     private readonly OptionalDiscovery? _mdns;
 
@@ -42,8 +45,7 @@ internal sealed class NodeSession : IAsyncDisposable
         NodeSettings settings, CommandContext context, bool listenByDefault, ConsentPolicy? consent = null, PeerIdentity? identity = null,
         Action<FastShareNode>? prepare = null)
     {
-        if (settings.Insecure)
-            context.Output.Warn("WARNING: --insecure: no encryption, no authentication. Anyone on the network can read and change what is sent.");
+        if (settings.Insecure) context.Output.Warn(InsecureWarning);
         identity ??= settings.OpenIdentity();
         try
         {
@@ -86,13 +88,14 @@ internal sealed class NodeSession : IAsyncDisposable
             {
                 return await Node.Swarm.ConnectAsync(peer, cancellationToken: context.Stop);
             }
-            catch (TransportException e) when (e.Error is TransportError.NoAddresses or TransportError.DialFailure or TransportError.Timeout)
+            catch (TransportException e) when (
+                e.Error is TransportError.NoAddresses or TransportError.DialFailure or TransportError.Timeout)
             {
                 // not announced yet, or not listening yet
                 if (context.TimeProvider.GetElapsedTime(start) >= wait)
                 {
-                    throw new TransferException(
-                        TransferError.PeerNotReachable, $"peer {peer} was not reached within {Duration.Format(wait)}: {e.Message}", e) { Peer = peer };
+                    string message = $"peer {peer} was not reached within {Duration.Format(wait)}: {e.Message}";
+                    throw new TransferException(TransferError.PeerNotReachable, message, e) { Peer = peer };
                 }
             }
 
@@ -110,7 +113,8 @@ internal sealed class NodeSession : IAsyncDisposable
             TimeProvider = context.TimeProvider,
             LoggerFactory = context.Logs,
         }),
-        error => context.Output.Warn($"Peers cannot be found on the local network: {EventText.Escape(error.Message.TrimEnd('.'))}. Addresses still work."));
+        error => context.Output.Warn(
+            $"Peers cannot be found on the local network: {EventText.Escape(error.Message.TrimEnd('.'))}. Addresses still work."));
 
     public async ValueTask DisposeAsync()
     {

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text;
 using FastShare.Cli.Parsing;
 using FastShare.Transport.Identity;
 
@@ -16,7 +15,8 @@ internal sealed record NodeSettings(
     IReadOnlyList<Multiaddr>? Listen, bool Mdns, IReadOnlyList<string> Interfaces, string? KeyFile, bool Insecure, string? Name)
 {
     /// <summary>Every address, the port chosen by the system.</summary>
-    public static IReadOnlyList<Multiaddr> DefaultListen { get; } = [Multiaddr.Parse("/ip4/0.0.0.0/tcp/0"), Multiaddr.Parse("/ip6/::/tcp/0")];
+    public static IReadOnlyList<Multiaddr> DefaultListen { get; } =
+        [Multiaddr.Parse("/ip4/0.0.0.0/tcp/0"), Multiaddr.Parse("/ip6/::/tcp/0")];
 
     /// <summary><c>fastshare/identity.key</c> in the user's configuration folder.</summary>
     public static string DefaultKeyFile => Path.Combine(ConfigurationFolder, "fastshare", "identity.key");
@@ -41,23 +41,29 @@ internal sealed class NodeOptions
         CustomParser = Values.ParseAll<Multiaddr>(Values.TryParseListenAddress),
     };
 
-    private readonly Option<bool> _noMdns = new("--no-mdns") { Description = "Neither announce this node nor look for peers on the local network" };
+    private readonly Option<bool> _noMdns =
+        new("--no-mdns") { Description = "Neither announce this node nor look for peers on the local network" };
 
     private readonly Option<string[]> _interfaces = new("--interface")
     {
-        HelpName = "NAME", Description = "Announce and look on this network interface only; repeatable",
+        HelpName = "NAME",
+        Description = "Announce and look on this network interface only; repeatable",
     };
 
     private readonly Option<string?> _identity = new("--identity")
     {
-        HelpName = "FILE", Description = "The key file (default: fastshare/identity.key in your configuration folder)",
+        HelpName = "FILE",
+        Description = "The key file (default: fastshare/identity.key in your configuration folder)",
     };
 
-    private readonly Option<bool> _ephemeral = new("--ephemeral") { Description = "Use a fresh identity, for this run only (a later run cannot resume its transfers)" };
+    private readonly Option<bool> _ephemeral =
+        new("--ephemeral") { Description = "Use a fresh identity, for this run only (a later run cannot resume its transfers)" };
 
-    private readonly Option<bool> _insecure = new("--insecure") { Description = "No encryption and no authentication; both sides must say so" };
+    private readonly Option<bool> _insecure =
+        new("--insecure") { Description = "No encryption and no authentication; both sides must say so" };
 
-    private readonly Option<string?> _name = new("--name") { HelpName = "NAME", Description = "What others see this node called (default: the machine's name)" };
+    private readonly Option<string?> _name =
+        new("--name") { HelpName = "NAME", Description = "What others see this node called (default: the machine's name)" };
 
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
@@ -71,9 +77,11 @@ internal sealed class NodeOptions
         command.Add(_name);
         command.Validators.Add(result =>
         {
-            if (result.GetValue(_ephemeral) && result.GetValue(_identity) is not null) result.AddError("--identity and --ephemeral exclude each other.");
-            if (result.GetValue(_noMdns) && result.GetValue(_interfaces) is { Length: > 0 }) result.AddError("--no-mdns and --interface exclude each other.");
-            if (result.GetValue(_name) is { } name && (string.IsNullOrWhiteSpace(name) || Encoding.UTF8.GetByteCount(name) > PeerReference.MaxNameBytes))
+            if (result.GetValue(_ephemeral) && result.GetValue(_identity) is not null)
+                result.AddError("--identity and --ephemeral exclude each other.");
+            if (result.GetValue(_noMdns) && result.GetValue(_interfaces) is { Length: > 0 })
+                result.AddError("--no-mdns and --interface exclude each other.");
+            if (result.GetValue(_name) is { } name && !PeerReference.IsName(name))
                 result.AddError($"--name takes 1 to {PeerReference.MaxNameBytes} bytes.");
             if (result.GetValue(_identity) is "") result.AddError("--identity needs a file name.");
         });

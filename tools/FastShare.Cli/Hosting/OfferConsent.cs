@@ -11,7 +11,8 @@ namespace FastShare.Cli.Hosting;
 /// <param name="replace">Whether existing files are replaced.</param>
 /// <param name="quota">Largest offer taken, in bytes.</param>
 /// <param name="output">Where questions are asked and refusals reported.</param>
-internal sealed class OfferConsent(string folder, bool acceptAll, IEnumerable<PeerId> trusted, bool replace, long quota, OutputWriter output)
+internal sealed class OfferConsent(
+    string folder, bool acceptAll, IEnumerable<PeerId> trusted, bool replace, long quota, OutputWriter output)
 {
     private const string NobodyToAsk = "the receiver takes no offers without consent, and nobody is there to ask";
 
@@ -38,7 +39,8 @@ internal sealed class OfferConsent(string folder, bool acceptAll, IEnumerable<Pe
         if (IsTrusted(offer.Peer)) return OfferAnswer.Accept(folder, replace, quota);
         if (!output.CanAsk)
         {
-            string message = $"refused an offer of peer {offer.Peer}, as nobody can be asked here; to take it, start with --trust {offer.Peer} or with --yes";
+            string message =
+                $"refused an offer of {offer.Peer}: nobody can be asked here; to take it, start with --trust {offer.Peer} or with --yes";
             output.Emit(new ErrorEvent(ExitCodes.KindOf(TransferError.Refused), message, offer.Peer.ToString()));
             return OfferAnswer.Refuse(NobodyToAsk);
         }

@@ -52,7 +52,8 @@ internal sealed record PerfMeasurement(long Bytes, TimeSpan Time)
             long now = meter.Bytes;
             double rate = (now - before) / context.TimeProvider.GetElapsedTime(at).TotalSeconds;
             // of a run that ends with its time, nobody knows the total
-            row.Update(new TransferProgress(TransferState.Running, now, bytes == long.MaxValue ? now : bytes, 0, 0, rate, TransferMode.Sequential));
+            row.Update(new TransferProgress(
+                TransferState.Running, now, bytes == long.MaxValue ? now : bytes, 0, 0, rate, TransferMode.Sequential));
             (before, at) = (now, context.TimeProvider.GetTimestamp());
         }
     }

@@ -20,7 +20,8 @@ internal sealed class StandardErrorLogs(LogLevel minimum, TextWriter writer, Tim
 
         public bool IsEnabled(LogLevel logLevel) => logLevel >= logs.Minimum && logLevel != LogLevel.None;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel)) logs.Write(logLevel, category, formatter(state, exception), exception);
         }

@@ -16,7 +16,8 @@ internal static class TransferReporter
     /// <param name="session">The node it runs on.</param>
     /// <param name="context">What the command runs with.</param>
     /// <exception cref="TransferException">The transfer failed as a whole; not reported yet.</exception>
-    public static async Task<TransferResult> FollowAsync(Transfer.Transfer transfer, string title, NodeSession session, CommandContext context)
+    public static async Task<TransferResult> FollowAsync(
+        Transfer.Transfer transfer, string title, NodeSession session, CommandContext context)
     {
         TransferResult result = (await FollowAllAsync([transfer], title, context))[0];
         await ReportCompletedAsync(transfer.Peer, result, session, context.Output);
@@ -25,7 +26,8 @@ internal static class TransferReporter
 
     /// <summary>As <see cref="FollowAsync"/>, for several transfers whose progress is shown as one, and without <c>completed</c>.</summary>
     /// <exception cref="TransferException">At least one failed as a whole; all have ended.</exception>
-    public static async Task<TransferResult[]> FollowAllAsync(IReadOnlyList<Transfer.Transfer> transfers, string title, CommandContext context)
+    public static async Task<TransferResult[]> FollowAllAsync(
+        IReadOnlyList<Transfer.Transfer> transfers, string title, CommandContext context)
     {
         Task events = Task.WhenAll(transfers.Select(transfer => ReportEventsAsync(transfer, context.Output)));
         try
@@ -48,7 +50,8 @@ internal static class TransferReporter
             session.Node.Swarm.DialCount(peer), session.Reporter.MostConnections(peer), result.BytesResent));
     }
 
-    private static async Task<TransferResult[]> ShowProgressAsync(IReadOnlyList<Transfer.Transfer> transfers, string title, CommandContext context)
+    private static async Task<TransferResult[]> ShowProgressAsync(
+        IReadOnlyList<Transfer.Transfer> transfers, string title, CommandContext context)
     {
         using IProgressRow row = context.Output.BeginProgress(title);
         Task<TransferResult[]> completion = Task.WhenAll(transfers.Select(transfer => transfer.Completion));

@@ -11,24 +11,27 @@ internal static class EventText
     /// <summary>One line about the event; null where a person need not read it.</summary>
     public static string? Describe(CliEvent report) => report switch
     {
-        ConnectedEvent e => $"Connected to {Short(e.Peer)} ({Security(e.Security)}{(e.RttMs is { } rtt ? $", {Duration.FormatMilliseconds(TimeSpan.FromMilliseconds(rtt))} round trip" : "")})",
+        ConnectedEvent { RttMs: { } rtt } e => $"Connected to {Short(e.Peer)} ({Security(e.Security)}, {Milliseconds(rtt)} round trip)",
+        ConnectedEvent e => $"Connected to {Short(e.Peer)} ({Security(e.Security)})",
         OfferEvent e => $"{Short(e.Peer)} offers {Count(e.Files, "file")}, {ByteSize.Format(e.Bytes)}",
         // the first choice is no change worth reading
         ModeChangedEvent { From: "auto" } => null,
         ModeChangedEvent e => $"Now {e.To} instead of {e.From}: {PeerText.Escape(e.Why)}",
-        RetryEvent e => $"Connection lost ({Escape(e.Why)}); attempt {e.Attempt} in {Duration.Format(TimeSpan.FromMilliseconds(e.DelayMs))}",
+        RetryEvent e => $"Connection lost ({Escape(e.Why)}); attempt {e.Attempt} in {Seconds(e.DelayMs / 1000)}",
         ResumedEvent e => $"Going on where it stopped: {ByteSize.Format(e.BytesAlready)} are already there",
         CompletedEvent e => Describe(e),
+        // what the user did is no error
+        ErrorEvent { Kind: "cancelled" } e => Escape(string.Concat(e.Message[..1].ToUpperInvariant(), e.Message[1..])),
         ErrorEvent e => "Error: " + Escape(e.Message),
         VerifiedEvent e => $"{(e.Matches ? "same" : "DIFFERENT")}  {e.Sha256}  {PeerText.Escape(e.Path, 60)} ({ByteSize.Format(e.Bytes)})",
-        PingEvent e => $"Echo {e.Sequence} from {Short(e.Peer)}: {Duration.FormatMilliseconds(TimeSpan.FromMilliseconds(e.RttMs))}",
+        PingEvent e => $"Echo {e.Sequence} from {Short(e.Peer)}: {Milliseconds(e.RttMs)}",
         _ => null,
     };
 
     private static string Describe(CompletedEvent e)
     {
         string what = e.Files > 0 || e.Bytes == 0 ? $"{Count(e.Files, "file")}, {ByteSize.Format(e.Bytes)}" : ByteSize.Format(e.Bytes);
-        string text = $"Done: {what} in {Duration.Format(TimeSpan.FromSeconds(e.Seconds))} ({ByteSize.FormatRate(e.BytesPerSecond)})";
+        string text = $"Done: {what} in {Seconds(e.Seconds)} ({ByteSize.FormatRate(e.BytesPerSecond)})";
         if (e.Connections > 1) text += $", over {e.Connections} connections";
         return e.BytesResent > 0 ? $"{text}, {ByteSize.Format(e.BytesResent)} sent again" : text;
     }
@@ -44,13 +47,16 @@ internal static class EventText
         TransferState.Offered => "waiting for the other side to accept",
         _ => string.Create(
             CultureInfo.InvariantCulture,
-            $"{Percent(progress):0} % · {ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.TotalBytes)} · {Files(progress)} · {Pace(progress)}"),
+            $"{Percent(progress):0} % · {Bytes(progress)} · {Files(progress)} · {Pace(progress)}"),
     };
 
     /// <summary>How much is done, 0 to 100.</summary>
     public static double Percent(TransferProgress progress) => progress.TotalBytes > 0
         ? Math.Clamp(100.0 * progress.Bytes / progress.TotalBytes, 0, 100)
         : progress.State == TransferState.Completed ? 100 : 0;
+
+    /// <summary>Such as <c>430 MiB of 1.00 GiB</c>.</summary>
+    public static string Bytes(TransferProgress progress) => $"{ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.TotalBytes)}";
 
     /// <summary>Such as <c>3 of 6 files</c>.</summary>
     public static string Files(TransferProgress progress) =>
@@ -95,7 +101,9 @@ internal static class EventText
     public static IReadOnlyList<string> DescribeOffer(TransferOffer offer)
     {
         const int NameLength = 48, MaxNames = 6;
-        string name = offer.PeerName.Length > 0 ? $"'{PeerText.Escape(offer.PeerName, NameLength)}' (peer {offer.Peer})" : $"Peer {offer.Peer}";
+        string name = offer.PeerName.Length > 0
+            ? $"'{PeerText.Escape(offer.PeerName, NameLength)}' (peer {offer.Peer})"
+            : $"Peer {offer.Peer}";
         string atLeast = offer.IsComplete ? "" : "at least ";
         List<string> lines = [$"{name} wants to send {atLeast}{Count(offer.Files, "file")}, {ByteSize.Format(offer.Bytes)}:"];
         AddNames(offer.RootNames, "  ");
@@ -110,9 +118,15 @@ internal static class EventText
         void AddNames(IReadOnlyList<string> names, string indent)
         {
             lines.AddRange(names.Take(MaxNames).Select(text => indent + PeerText.Escape(text, NameLength)));
-            if (names.Count > MaxNames) lines.Add($"{indent}… and {names.Count - MaxNames} more{(names.Count >= 100 ? " or many more" : "")}");
+            // the list ends at 100, whatever else there is
+            string more = names.Count >= 100 ? "many" : $"{names.Count - MaxNames}";
+            if (names.Count > MaxNames) lines.Add($"{indent}… and {more} more");
         }
     }
+
+    private static string Seconds(double seconds) => Duration.Format(TimeSpan.FromSeconds(seconds));
+
+    private static string Milliseconds(double milliseconds) => Duration.FormatMilliseconds(TimeSpan.FromMilliseconds(milliseconds));
 
     private static string Short(string peer) => PeerId.TryParse(peer, out PeerId? id) ? id.ToShortString() : PeerText.Escape(peer, 20);
 

@@ -34,7 +34,8 @@ internal sealed class PlainOutput(TextWriter output, TextWriter error, bool quie
         Write(Line(headers));
         foreach (IReadOnlyList<string> row in rows) Write(Line(row));
 
-        string Line(IReadOnlyList<string> cells) => string.Join("  ", cells.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd();
+        string Line(IReadOnlyList<string> cells) =>
+            string.Join("  ", cells.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd();
     }
 
     public override IProgressRow BeginProgress(string title) => new ProgressLines(title, this, timeProvider);

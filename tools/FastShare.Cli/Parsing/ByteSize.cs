@@ -40,7 +40,9 @@ internal static class ByteSize
 
     /// <summary>Such as <c>812 MB/s</c>: rates are decimal, as networks count.</summary>
     public static string FormatRate(double bytesPerSecond) =>
-        Scale(double.IsFinite(bytesPerSecond) ? Math.Max(0, bytesPerSecond) : 0, 1000, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s", "EB/s"]);
+        Scale(
+            double.IsFinite(bytesPerSecond) ? Math.Max(0, bytesPerSecond) : 0, 1000,
+            ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s", "EB/s"]);
 
     // Three significant digits, whole numbers for the smallest unit.
     private static string Scale(double value, double factor, ReadOnlySpan<string> units)

@@ -8,7 +8,10 @@ internal static class Duration
     /// <summary>A month: longer waits are typing errors, and timers end near 49 days.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromDays(31);
 
-    /// <summary>Parses <c>30s</c>, <c>2m</c>, <c>1m30s</c>, <c>500ms</c>, <c>1.5h</c>, <c>1d</c> and a bare number of seconds; up to <see cref="Limit"/>.</summary>
+    /// <summary>
+    /// Parses <c>30s</c>, <c>2m</c>, <c>1m30s</c>, <c>500ms</c>, <c>1.5h</c>, <c>1d</c> and a bare number of seconds;
+    /// up to <see cref="Limit"/>.
+    /// </summary>
     public static bool TryParse(string text, out TimeSpan duration)
     {
         duration = TimeSpan.Zero;
@@ -19,7 +22,8 @@ internal static class Duration
         {
             int digits = rest.IndexOfAnyExcept("0123456789.");
             if (digits < 0) digits = rest.Length;
-            if (!decimal.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)) return false;
+            const NumberStyles Style = NumberStyles.AllowDecimalPoint;
+            if (!decimal.TryParse(rest[..digits], Style, CultureInfo.InvariantCulture, out decimal number)) return false;
             rest = rest[digits..];
             int letters = rest.IndexOfAny("0123456789.");
             if (letters < 0) letters = rest.Length;

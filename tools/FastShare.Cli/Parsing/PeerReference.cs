@@ -30,6 +30,9 @@ internal sealed class PeerReference
     /// <summary>The name, where the reference is one.</summary>
     public string? Name => Peer is null ? _text : null;
 
+    /// <summary>Whether a node can have this name.</summary>
+    public static bool IsName(string text) => !string.IsNullOrWhiteSpace(text) && Encoding.UTF8.GetByteCount(text) <= MaxNameBytes;
+
     /// <summary>Parses; on failure <paramref name="error"/> says what is wrong with it.</summary>
     public static bool TryParse(string text, [NotNullWhen(true)] out PeerReference? reference, [NotNullWhen(false)] out string? error)
     {
@@ -38,7 +41,8 @@ internal sealed class PeerReference
         string shown = PeerText.Escape(text);
         if (text.StartsWith('/'))
         {
-            if (!Multiaddr.TryParse(text, out Multiaddr? address)) error = $"'{shown}' is not a multiaddr such as /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW…";
+            if (!Multiaddr.TryParse(text, out Multiaddr? address))
+                error = $"'{shown}' is not a multiaddr such as /ip4/192.168.1.5/tcp/4001/p2p/12D3KooW…";
             else if (!address.EndsInPeerId) error = $"'{shown}' does not say which peer is there: add /p2p/ and its peer id";
             else reference = new PeerReference(text, address.PeerId, address);
         }
@@ -46,11 +50,11 @@ internal sealed class PeerReference
         {
             reference = new PeerReference(text, peer);
         }
-        else if (text.Length > 40 && (text.StartsWith("12D3KooW", StringComparison.Ordinal) || text.StartsWith("Qm", StringComparison.Ordinal)))
+        else if (LooksLikePeerId(text))
         {
             error = $"'{shown}' looks like a peer id, but is not a valid one: is it complete?";
         }
-        else if (string.IsNullOrWhiteSpace(text) || Encoding.UTF8.GetByteCount(text) > MaxNameBytes)
+        else if (!IsName(text))
         {
             error = $"'{shown}' is not a peer: give a peer id, a multiaddr ending in /p2p/…, or a name of at most {MaxNameBytes} bytes";
         }
@@ -62,8 +66,11 @@ internal sealed class PeerReference
         return reference is not null;
     }
 
-    /// <summary>Says which peer is meant; waits up to <paramref name="wait"/> for a name to appear, and tells the node of an address.</summary>
-    /// <exception cref="TransferException"><see cref="TransferError.PeerNotReachable"/>: no peer, or several peers, of that name.</exception>
+    /// <summary>
+    /// Says which peer is meant; waits up to <paramref name="wait"/> for a name to appear, and tells the node of an address.
+    /// </summary>
+    /// <exception cref="TransferException"><see cref="TransferError.PeerNotReachable"/>: no peer, or several peers, of that
+    /// name.</exception>
     /// <exception cref="UsageException">The reference is this node itself.</exception>
     public async Task<PeerId> ResolveAsync(FastShareNode node, TimeSpan wait, CancellationToken cancellationToken)
     {
@@ -75,4 +82,8 @@ internal sealed class PeerReference
 
     /// <summary>The text as it was given; not escaped.</summary>
     public override string ToString() => _text;
+
+    // How ids of Ed25519 and of RSA keys begin.
+    private static bool LooksLikePeerId(string text) =>
+        text.Length > 40 && (text.StartsWith("12D3KooW", StringComparison.Ordinal) || text.StartsWith("Qm", StringComparison.Ordinal));
 }

@@ -1,5 +1,6 @@
 using System.CommandLine.Parsing;
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using FastShare.Transfer;
 using FastShare.Transport.Identity;
 
@@ -19,7 +20,8 @@ internal static class Values
     }
 
     /// <summary>An address to listen on.</summary>
-    public static bool TryParseListenAddress(string text, [NotNullWhen(true)] out Multiaddr? address, [NotNullWhen(false)] out string? error)
+    public static bool TryParseListenAddress(
+        string text, [NotNullWhen(true)] out Multiaddr? address, [NotNullWhen(false)] out string? error)
     {
         bool valid = Multiaddr.TryParse(text, out address) && !address.EndsInPeerId;
         error = valid ? null : $"'{PeerText.Escape(text)}' is not an address to listen on, such as /ip4/0.0.0.0/tcp/4001";
@@ -70,7 +72,7 @@ internal static class Values
     public static Func<ArgumentResult, int> Integer(int minimum, int maximum) => result =>
     {
         string text = result.Tokens[^1].Value;
-        bool valid = int.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int number)
+        bool valid = int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
             && number >= minimum && number <= maximum;
         if (!valid) result.AddError($"'{PeerText.Escape(text)}' is not a number from {minimum} to {maximum}.");
         return number;
