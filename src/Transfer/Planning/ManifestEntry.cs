@@ -16,7 +16,9 @@ internal enum EntryKind : byte
 /// <summary>One file, folder or symbolic link of a manifest.</summary>
 /// <param name="Id">Its number: dense, from 0, in the order of the manifest.</param>
 /// <param name="Kind">What it is.</param>
-/// <param name="Path">Path relative to the destination, segments separated by <c>/</c>. Untrusted until a <see cref="ManifestValidator"/> took it.</param>
+/// <param name="Path">
+/// Path relative to the destination, segments separated by <c>/</c>. Untrusted until a <see cref="ManifestValidator"/> took it.
+/// </param>
 /// <param name="Size">Bytes of a file; 0 for everything else.</param>
 /// <param name="Mode">Unix permission bits, 0 to 0777; −1: unknown.</param>
 /// <param name="ModifiedUnixNanoseconds">Time of last modification, nanoseconds since 1970-01-01 UTC.</param>

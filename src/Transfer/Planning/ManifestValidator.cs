@@ -75,7 +75,8 @@ internal sealed class ManifestValidator(long maxEntries = ManifestValidator.Defa
         if (entry.Size < 0) throw Violation(entry, "its size is negative");
         if (entry.Size != 0 && entry.Kind != EntryKind.File) throw Violation(entry, "only files have a size");
         if (entry.Mode is < -1 or > 0x1FF) throw Violation(entry, "its mode has more than the permission bits");
-        if (entry.LinkTarget is not null != (entry.Kind == EntryKind.Symlink)) throw Violation(entry, "links, and only they, have a target");
+        bool isLink = entry.Kind == EntryKind.Symlink;
+        if (isLink != entry.LinkTarget is not null) throw Violation(entry, "only links have a target, and all do");
     }
 
     private void AddPath(ManifestEntry entry)

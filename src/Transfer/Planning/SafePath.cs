@@ -212,7 +212,8 @@ internal static class SafePath
         ReadOnlySpan<char> name = (dot < 0 ? segment : segment[..dot]).TrimEnd(' ');
         if (name.Length == 4 && name[3] is (>= '1' and <= '9') or '¹' or '²' or '³')
         {
-            return name[..3].Equals("COM", StringComparison.OrdinalIgnoreCase) || name[..3].Equals("LPT", StringComparison.OrdinalIgnoreCase);
+            name = name[..3];
+            return name.Equals("COM", StringComparison.OrdinalIgnoreCase) || name.Equals("LPT", StringComparison.OrdinalIgnoreCase);
         }
 
         foreach (string device in Devices)
@@ -223,7 +224,7 @@ internal static class SafePath
         return false;
     }
 
-    /// <summary>Compared folded: <c>.FastShare-</c>, or one with an invisible character in it, is the same name to some file systems.</summary>
+    /// <summary>Compared folded: <c>.FastShare-</c>, or one with an invisible character, is the same name to some file systems.</summary>
     private static bool IsStagingName(ReadOnlySpan<char> segment, bool ascii)
     {
         if (segment.StartsWith(StagingShortName, StringComparison.OrdinalIgnoreCase)) return true;

@@ -110,8 +110,11 @@ internal sealed class SourceFile : IDisposable
     private static SourceFile OpenPortable(SourceEntry entry)
     {
         if (PortableError.StatPath(entry.FullPath)?.Kind != StorageKind.File) throw Changed(entry, null);
-        return PortableError.Run("open", entry.FullPath, () => new SourceFile(
-            entry, null, new PortableFile(new FileStream(entry.FullPath, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0), entry.FullPath)));
+        return PortableError.Run("open", entry.FullPath, () =>
+        {
+            var stream = new FileStream(entry.FullPath, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
+            return new SourceFile(entry, null, new PortableFile(stream, entry.FullPath));
+        });
     }
 
     private static TransferException Changed(SourceEntry entry, Exception? inner) => new(

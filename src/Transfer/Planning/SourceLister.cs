@@ -143,7 +143,11 @@ internal sealed class SourceLister
             names.Clear();
         }
 
-        foreach (string name in unreadable) Fail(TransferError.UnsafeName, path + "/" + name, "its name is not valid UTF-8; rename it to send it");
+        foreach (string name in unreadable)
+        {
+            Fail(TransferError.UnsafeName, path + "/" + name, "its name is not valid UTF-8; rename it to send it");
+        }
+
         names.Sort(StringComparer.Ordinal);
         return new Queue<string>(names);
     }
@@ -209,8 +213,10 @@ internal sealed class SourceLister
     {
         lock (_failures)
         {
-            if (_failures.Count < MaxFailures) _failures.Add(Failed(error, path, why, inner));
-            else if (_failures.Count == MaxFailures) _failures.Add(new TransferException(error, "More could not be sent; the list is too long."));
+            if (_failures.Count > MaxFailures) return;
+            _failures.Add(_failures.Count < MaxFailures
+                ? Failed(error, path, why, inner)
+                : new TransferException(error, "More could not be sent; the list is too long."));
         }
     }
 

@@ -65,7 +65,9 @@ internal sealed class ReceiveFile : IDisposable
         try
         {
             Span<byte> chunk = buffer.AsSpan(0, length);
-            good = _data is { } data && data.Read(index * Staged.Map.ChunkSize, chunk) == length && XxHash128.HashToUInt128(chunk) == digest;
+            good = _data is { } data
+                && data.Read(index * Staged.Map.ChunkSize, chunk) == length
+                && XxHash128.HashToUInt128(chunk) == digest;
         }
         catch (TransferException e) when (e.Error == TransferError.StorageFault)
         {
@@ -92,7 +94,9 @@ internal sealed class ReceiveFile : IDisposable
         return Staged.Map.IsClaimed(index);
     }
 
-    /// <summary>Writes a chunk whose digest the caller has verified. False: it was there already, or is being written; nothing was written.</summary>
+    /// <summary>
+    /// Writes a chunk whose digest the caller has verified. False: it was there already, or is being written; nothing was written.
+    /// </summary>
     /// <exception cref="TransferException">
     /// <see cref="TransferError.ProtocolViolation"/>: no such chunk, or not its length; otherwise storage failed, and the store with it:
     /// the transfer stops and can be resumed.
@@ -103,8 +107,8 @@ internal sealed class ReceiveFile : IDisposable
         {
             throw new TransferException(
                 TransferError.ProtocolViolation,
-                $"The peer sent chunk {index} with {payload.Length} bytes for “{PeerText.Escape(Entry.Path)}”, which has {ChunkCount} chunks of "
-                + $"{Staged.Map.ChunkSize} bytes, {Entry.Size} in all.") { Path = Entry.Path };
+                $"The peer sent chunk {index} with {payload.Length} bytes for “{PeerText.Escape(Entry.Path)}”, "
+                + $"which has {ChunkCount} chunks of {Staged.Map.ChunkSize} bytes, {Entry.Size} in all.") { Path = Entry.Path };
         }
 
         _store.ThrowIfFaulted();

@@ -52,7 +52,7 @@ internal sealed partial class ReceiveStore
         }
     }
 
-    /// <summary>Counts bytes written; the writer that fills the measure waits for the checkpoint, which bounds what a crash costs.</summary>
+    /// <summary>Counts bytes written; the writer that fills the measure waits for a checkpoint: that bounds what a crash costs.</summary>
     internal void CountWritten(int bytes)
     {
         Interlocked.Add(ref _written, bytes);
@@ -88,7 +88,8 @@ internal sealed partial class ReceiveStore
 
     private async Task RunCheckpointsAsync()
     {
-        ITimer timer = _options.TimeProvider.CreateTimer(static store => ((ReceiveStore)store!).Wake(), this, _options.CheckpointInterval, _options.CheckpointInterval);
+        TimeSpan interval = _options.CheckpointInterval;
+        ITimer timer = _options.TimeProvider.CreateTimer(static store => ((ReceiveStore)store!).Wake(), this, interval, interval);
         await using (timer.ConfigureAwait(false))
         {
             while (true)

@@ -89,8 +89,8 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
 
     /// <summary>Opens the destination, making it if needed, locks the transfer and reads what an earlier run left.</summary>
     /// <exception cref="TransferException">
-    /// <see cref="TransferError.StorageFull"/>: quota or space do not suffice, nothing was created; <see cref="TransferError.AlreadyReceiving"/>;
-    /// <see cref="TransferError.AccessDenied"/>; <see cref="TransferError.StorageFault"/>.
+    /// <see cref="TransferError.StorageFull"/>: quota or space do not suffice, nothing was created;
+    /// <see cref="TransferError.AlreadyReceiving"/>; <see cref="TransferError.AccessDenied"/>; <see cref="TransferError.StorageFault"/>.
     /// </exception>
     public static ReceiveStore Open(string folder, TransferId id, ReceiveStoreOptions options)
     {
@@ -113,7 +113,9 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         }
     }
 
-    /// <summary>Adds to the bytes to come, as the manifest tells them; checks quota and free space before anything is made for them.</summary>
+    /// <summary>
+    /// Adds to the bytes to come, as the manifest tells them; checks quota and free space before anything is made for them.
+    /// </summary>
     /// <param name="bytes">What is really needed: without files that <see cref="TryGetExisting"/> found.</param>
     /// <exception cref="TransferException"><see cref="TransferError.StorageFull"/>.</exception>
     public void Expect(long bytes)
@@ -132,7 +134,9 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     }
 
     /// <summary>Whether an equal final file (size and time) is there already, so that nothing needs to be sent.</summary>
-    /// <exception cref="TransferException">The path cannot be looked at: a link or a file stands where a folder is needed, or access is denied.</exception>
+    /// <exception cref="TransferException">
+    /// The path cannot be looked at: a link or a file stands where a folder is needed, or access is denied.
+    /// </exception>
     public bool TryGetExisting(ManifestEntry entry) =>
         entry.Kind == EntryKind.File && _tree.Stat(entry) is { } there && DestinationTree.IsEqual(there, entry);
 
@@ -153,13 +157,17 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         if (ChunkMap.CountOf(entry.Size, chunkSize) > ChunkMap.MaxChunks)
         {
             throw new TransferException(
-                TransferError.ProtocolViolation, $"A file of {entry.Size} bytes in chunks of {chunkSize} has more than {ChunkMap.MaxChunks} chunks.")
+                TransferError.ProtocolViolation,
+                $"A file of {entry.Size} bytes in chunks of {chunkSize} has more than {ChunkMap.MaxChunks} chunks.")
             {
                 Path = entry.Path,
             };
         }
 
-        if (_tree.Stat(entry) is { } there && !(_options.Replace && there.Kind != StorageKind.Folder)) throw DestinationTree.Exists(entry.Path, null);
+        if (_tree.Stat(entry) is { } there && !(_options.Replace && there.Kind != StorageKind.Folder))
+        {
+            throw DestinationTree.Exists(entry.Path, null);
+        }
 
         UInt128 key = ResumeJournal.KeyOf(entry, chunkSize);
         StagedFile staged;
@@ -221,7 +229,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         ThrowIfFaulted();
         try
         {
-            return _tree.Finish();
+            return _tree.Finish(_staging.Folder);
         }
         catch (TransferException e)
         {
@@ -266,7 +274,13 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         int removed = 0;
         foreach (string name in destination.List())
         {
-            if (!Staging.IsName(name) || destination.Stat(name) is not { Kind: StorageKind.Folder, IsOwn: true } || Staging.LastUse(destination, name) > limit) continue;
+            if (!Staging.IsName(name)
+                || destination.Stat(name) is not { Kind: StorageKind.Folder, IsOwn: true }
+                || Staging.LastUse(destination, name) > limit)
+            {
+                continue;
+            }
+
             using Staging? staging = Staging.TryOpen(destination, name, create: false);
             if (staging is null) continue;
             staging.Remove();

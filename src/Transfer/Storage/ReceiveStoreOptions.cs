@@ -53,7 +53,9 @@ internal sealed class ReceiveStoreOptions
     /// <summary>Longest time between checkpoints while something changes. Default: 2 s.</summary>
     public TimeSpan CheckpointInterval { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Files of at least this many bytes are synced and published by themselves, smaller ones in batches. Default: 1 MiB.</summary>
+    /// <summary>
+    /// Files of at least this many bytes are synced and published by themselves, smaller ones in batches. Default: 1 MiB.
+    /// </summary>
     public long OwnSyncBytes { get; init; } = 1 << 20;
 
     /// <summary>Most small files in a batch. Default: 256: a crash before the batch is published costs at most these.</summary>

@@ -9,7 +9,7 @@ namespace FastShare.Testing.Storage;
 internal static class Received
 {
     /// <summary>A transfer id.</summary>
-    public static readonly TransferId Id = new(UInt128.Parse("0123456789abcdef0011223344556677", System.Globalization.NumberStyles.HexNumber));
+    public static readonly TransferId Id = new(new UInt128(0x0123456789abcdef, 0x0011223344556677));
 
     /// <summary>2025-01-02 03:04:05.006007008 UTC.</summary>
     public const long Time = 1_735_787_045_006_007_008;

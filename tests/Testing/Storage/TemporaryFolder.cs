@@ -10,7 +10,8 @@ internal sealed class TemporaryFolder : IDisposable
         ?? (Directory.Exists("/dev/shm") ? "/dev/shm" : System.IO.Path.GetTempPath());
 
     /// <summary>Its path.</summary>
-    public string Path { get; } = Directory.CreateDirectory(System.IO.Path.Combine(Parent, "fastshare-test-" + Guid.NewGuid().ToString("N"))).FullName;
+    public string Path { get; } =
+        Directory.CreateDirectory(System.IO.Path.Combine(Parent, $"fastshare-test-{Guid.NewGuid():N}")).FullName;
 
     /// <summary>The path of something in it.</summary>
     public string this[string relative] => System.IO.Path.Combine(Path, relative);
@@ -25,8 +26,12 @@ internal sealed class TemporaryFolder : IDisposable
     }
 
     /// <summary>Relative paths of all that is in it but folders, in ordinal order.</summary>
-    public string[] Files() => [.. Directory.EnumerateFiles(Path, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 })
-        .Select(path => System.IO.Path.GetRelativePath(Path, path)).Order(StringComparer.Ordinal)];
+    public string[] Files()
+    {
+        var all = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 };
+        IEnumerable<string> paths = Directory.EnumerateFiles(Path, "*", all).Select(path => System.IO.Path.GetRelativePath(Path, path));
+        return [.. paths.Order(StringComparer.Ordinal)];
+    }
 
     /// <summary>Permission bits of a path, with set-uid, set-gid and sticky; −1 on Windows.</summary>
     public static int ModeOf(string path) => OperatingSystem.IsWindows() ? -1 : (int)File.GetUnixFileMode(path);

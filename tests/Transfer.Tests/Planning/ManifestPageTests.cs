@@ -2,6 +2,7 @@ using System.Buffers;
 using CsCheck;
 using FastShare.Testing.Storage;
 using FastShare.Transfer.Planning;
+using FastShare.Transfer.Tests.Storage;
 
 namespace FastShare.Transfer.Tests.Planning;
 
@@ -48,7 +49,8 @@ public sealed class ManifestPageTests
     }
 
     [Fact]
-    public void Every_page_reads_back_as_written() => Gen.Select(AnyEntry.Array[0, 50], Gen.UInt[0, uint.MaxValue - 100]).Sample((entries, first) =>
+    public void Every_page_reads_back_as_written() =>
+        Gen.Select(AnyEntry.Array[0, 50], Gen.UInt[0, uint.MaxValue - 100]).Sample((entries, first) =>
     {
         for (int i = 0; i < entries.Length; i++) entries[i] = entries[i] with { Id = first + (uint)i };
         byte[] page = Encode(entries);
@@ -64,10 +66,10 @@ public sealed class ManifestPageTests
         byte[] page = Encode(Sample);
         for (int length = 0; length < page.Length; length++)
         {
-            Assert.Equal(TransferError.ProtocolViolation, Assert.Throws<TransferException>(() => Decode(page[..length])).Error);
+            Failing.With(TransferError.ProtocolViolation, () => Decode(page[..length]));
         }
 
-        Assert.Equal(TransferError.ProtocolViolation, Assert.Throws<TransferException>(() => Decode([.. page, 0])).Error);
+        Failing.With(TransferError.ProtocolViolation, () => Decode([.. page, 0]));
     }
 
     [Theory]
@@ -91,7 +93,7 @@ public sealed class ManifestPageTests
 
     [Fact]
     public void An_oversized_page_is_refused_unread() =>
-        Assert.Equal(TransferError.ProtocolViolation, Assert.Throws<TransferException>(() => Decode(new byte[ManifestPage.MaxBytes + 1])).Error);
+        Failing.With(TransferError.ProtocolViolation, () => Decode(new byte[ManifestPage.MaxBytes + 1]));
 
     [Fact]
     public void A_page_that_could_not_be_read_is_not_written()

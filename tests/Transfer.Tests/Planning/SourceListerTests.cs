@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using FastShare.Testing.Storage;
 using FastShare.Transfer.Planning;
+using FastShare.Transfer.Tests.Storage;
 using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Transfer.Tests.Planning;
@@ -23,7 +24,8 @@ public sealed class SourceListerTests : IDisposable
             var lister = new SourceLister([argument]);
             SourceEntry[] entries = [.. lister.List()];
             Assert.Equal(
-                ["r", "r/C", "r/C/x", "r/a", "r/b", "r/b/10", "r/b/2", "r/empty", "r/z", "r/z/y", "r/z/y/x", "r/z/y/x/w", "r/é"], Paths(entries));
+                ["r", "r/C", "r/C/x", "r/a", "r/b", "r/b/10", "r/b/2", "r/empty", "r/z", "r/z/y", "r/z/y/x", "r/z/y/x/w", "r/é"],
+                Paths(entries));
             Assert.Equal(Enumerable.Range(0, 13).Select(i => (uint)i), entries.Select(entry => entry.Entry.Id));
             Assert.Empty(lister.Failures);
             Assert.Equal((6, 6), lister.Total);
@@ -56,8 +58,8 @@ public sealed class SourceListerTests : IDisposable
         var e = Assert.Throws<TransferException>(() => new SourceLister(same));
         Assert.Equal(TransferError.UnsafeName, e.Error);
         Assert.Contains("same name", e.Message, StringComparison.Ordinal);
-        Assert.Equal(TransferError.SourceNotFound, Assert.Throws<TransferException>(() => new SourceLister([_folder["none"]])).Error);
-        Assert.Equal(TransferError.UnsafeName, Assert.Throws<TransferException>(() => new SourceLister(["/"])).Error);
+        Failing.With(TransferError.SourceNotFound, () => new SourceLister([_folder["none"]]));
+        Failing.With(TransferError.UnsafeName, () => new SourceLister(["/"]));
     }
 
     [Fact]
@@ -96,11 +98,13 @@ public sealed class SourceListerTests : IDisposable
     public void What_the_receiver_would_refuse_is_passed_over_alone()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "needs a file system that takes such names");
-        foreach (string name in (string[])["ok", "a:b", "NUL.txt", "trailing.", "x\ny", ".fastshare-1/data", "COM1/inner", "same", "SAME"]) _folder.Write("r/" + name, "x"u8);
+        string[] names = ["ok", "a:b", "NUL.txt", "trailing.", "x\ny", ".fastshare-1/data", "COM1/inner", "same", "SAME"];
+        foreach (string name in names) _folder.Write("r/" + name, "x"u8);
         var lister = new SourceLister([_folder["r"]]);
         Assert.Equal(["r", "r/SAME", "r/ok"], Paths(lister.List()));
         Assert.Equal(
-            ["r/.fastshare-1", "r/COM1", "r/NUL.txt", "r/a:b", "r/same", "r/trailing.", "r/x\ny"], lister.Failures.Select(e => e.Path).Order(StringComparer.Ordinal));
+            ["r/.fastshare-1", "r/COM1", "r/NUL.txt", "r/a:b", "r/same", "r/trailing.", "r/x\ny"],
+            lister.Failures.Select(e => e.Path).Order(StringComparer.Ordinal));
         Assert.All(lister.Failures, e => Assert.Equal(TransferError.UnsafeName, e.Error));
         Assert.All(lister.Failures, e => Assert.DoesNotContain('\n', e.Message));
     }
@@ -110,7 +114,8 @@ public sealed class SourceListerTests : IDisposable
     {
         Assert.SkipUnless(LinuxCalls.IsSupported, "needs Linux");
         _folder.Write("r/ok", "x"u8);
-        using (Process made = Process.Start("sh", ["-c", $"mkfifo {_folder["r/pipe"]} && touch \"$(printf '{_folder["r"]}/bad\\377name')\""])!) made.WaitForExit();
+        string make = $"mkfifo {_folder["r/pipe"]} && touch \"$(printf '{_folder["r"]}/bad\\377name')\"";
+        using (Process made = Process.Start("sh", ["-c", make])) made.WaitForExit();
         var lister = new SourceLister([_folder["r"]]);
         Assert.Equal(["r", "r/ok"], Paths(lister.List()));
         Assert.Equal(["r/bad\uFFFDname", "r/pipe"], lister.Failures.Select(e => e.Path).Order(StringComparer.Ordinal));
@@ -186,7 +191,7 @@ public sealed class SourceListerTests : IDisposable
             Assert.True(file.HasChanged());
         }
 
-        Assert.Equal(TransferError.SourceChanged, Assert.Throws<TransferException>(() => SourceFile.Open(entry)).Error);
+        Failing.With(TransferError.SourceChanged, () => SourceFile.Open(entry));
     }
 
     [Fact]
@@ -221,6 +226,6 @@ public sealed class SourceListerTests : IDisposable
         SourceEntry entry = Assert.Single(new SourceLister([path]).List());
         File.Delete(path);
         using (Process made = Process.Start("mkfifo", [path])) made.WaitForExit();
-        Assert.Equal(TransferError.SourceChanged, Assert.Throws<TransferException>(() => SourceFile.Open(entry)).Error);
+        Failing.With(TransferError.SourceChanged, () => SourceFile.Open(entry));
     }
 }

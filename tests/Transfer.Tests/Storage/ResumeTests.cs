@@ -21,7 +21,8 @@ public sealed class ResumeTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    private ReceiveStore Open(IStorageSystem? storage = null, long checkpointBytes = 64 << 20, TimeProvider? time = null, Action<PublishOutcome>? published = null) =>
+    private ReceiveStore Open(
+        IStorageSystem? storage = null, long checkpointBytes = 64 << 20, TimeProvider? time = null, Action<PublishOutcome>? published = null) =>
         ReceiveStore.Open(_folder.Path, Received.Id, new ReceiveStoreOptions
         {
             Storage = storage ?? new ReceiveStoreOptions().Storage,
@@ -58,7 +59,7 @@ public sealed class ResumeTests : IDisposable
         }
     }
 
-    private string DataFile() => Assert.Single(Directory.GetFiles(StagingPath), path => Path.GetFileName(path).Contains('.', StringComparison.Ordinal));
+    private string DataFile() => Assert.Single(Directory.GetFiles(StagingPath, "0*"));
 
     [Fact]
     public async Task After_a_clean_stop_nothing_is_sent_or_read_again()
@@ -232,7 +233,11 @@ public sealed class ResumeTests : IDisposable
     {
         Directory.CreateDirectory(StagingPath);
         string foreign = Path.Combine(StagingPath, "somebody's");
-        foreach (string name in (string[])["00000004.00000009", "journal-a", "folders"]) File.WriteAllBytes(Path.Combine(StagingPath, name), Received.Content(9, 1000));
+        foreach (string name in (string[])["00000004.00000009", "journal-a", "folders"])
+        {
+            File.WriteAllBytes(Path.Combine(StagingPath, name), Received.Content(9, 1000));
+        }
+
         File.WriteAllText(foreign, "x");
         await using (ReceiveStore store = Open())
         {
@@ -375,7 +380,10 @@ public sealed class ResumeTests : IDisposable
         foreach (string digit in (string[])["1", "2"])
         {
             Directory.CreateDirectory(Other(digit));
-            foreach (string name in (string[])["lock", "journal-a", "journal-b", "00000001.00000002"]) File.WriteAllText(Path.Combine(Other(digit), name), "x");
+            foreach (string name in (string[])["lock", "journal-a", "journal-b", "00000001.00000002"])
+            {
+                File.WriteAllText(Path.Combine(Other(digit), name), "x");
+            }
         }
 
         _folder.Write("mine/x", "x"u8);

@@ -41,7 +41,8 @@ internal sealed class LinuxSourceTree : SourceTree
 
     public LinuxSourceTree(string folder)
     {
-        int result = LinuxCalls.OpenAt(LinuxCalls.CurrentFolder, folder, LinuxCalls.PathOnly | LinuxCalls.Directory | LinuxCalls.CloseOnExec, 0);
+        int flags = LinuxCalls.PathOnly | LinuxCalls.Directory | LinuxCalls.CloseOnExec;
+        int result = LinuxCalls.OpenAt(LinuxCalls.CurrentFolder, folder, flags, 0);
         if (result < 0) throw LinuxError.From(System.Runtime.InteropServices.Marshal.GetLastPInvokeError(), "open the folder", folder);
         _root = new LinuxHandle(result);
     }
@@ -73,7 +74,8 @@ internal sealed class LinuxSourceTree : SourceTree
     {
         int slash = path.LastIndexOf('/');
         using LinuxHandle.Lease root = _root.Use();
-        using var parent = new LinuxHandle(LinuxPaths.Open(root.Descriptor, slash < 0 ? "" : path[..slash], LinuxCalls.PathOnly | LinuxCalls.Directory));
+        string folder = slash < 0 ? "" : path[..slash];
+        using var parent = new LinuxHandle(LinuxPaths.Open(root.Descriptor, folder, LinuxCalls.PathOnly | LinuxCalls.Directory));
         if (parent.IsInvalid) return null;
         using LinuxHandle.Lease lease = parent.Use();
         return LinuxPaths.ReadLink(lease.Descriptor, path[(slash + 1)..]);

@@ -15,6 +15,7 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
     private readonly Lock _gate = new();
     private readonly HashSet<string> _unsynced = new(StringComparer.Ordinal); // guarded by _gate: folders whose names changed
     private readonly List<(string Path, int Mode, long Modified)> _folders = []; // guarded by _gate: what Finish sets
+    private readonly HashSet<string> _closed = new(StringComparer.Ordinal); // guarded by _gate: made 0700, no entry named them so far
 
     /// <summary>Looks at a final name; null if it is free.</summary>
     public StorageStat? Stat(ManifestEntry entry)
@@ -52,7 +53,7 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         (string folderPath, string leaf) = Split(entry.Path);
         try
         {
-            using IStorageFolder folder = EnsureFolder(folderPath, -1, out _);
+            using IStorageFolder folder = EnsureFolder(folderPath, out _);
             staging.Rename(name, folder, leaf, replace);
         }
         catch (TransferException e) when (e.Error == TransferError.DestinationExists && !replace)
@@ -73,7 +74,7 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         bool created;
         try
         {
-            EnsureFolder(entry.Path, entry.Mode, out created).Dispose();
+            EnsureFolder(entry.Path, out created).Dispose();
         }
         catch (TransferException e)
         {
@@ -81,7 +82,11 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         }
 
         if (!created && !ledger.Contains(entry.Path)) return;
-        lock (_gate) _folders.Add((entry.Path, entry.Mode, entry.ModifiedUnixNanoseconds));
+        lock (_gate)
+        {
+            _folders.Add((entry.Path, entry.Mode, entry.ModifiedUnixNanoseconds));
+            if (entry.Mode >= 0) _closed.Remove(entry.Path);
+        }
     }
 
     /// <summary>Makes a symbolic link unless an equal one is there.</summary>
@@ -90,8 +95,9 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         (string folderPath, string leaf) = Split(entry.Path);
         try
         {
-            using IStorageFolder folder = EnsureFolder(folderPath, -1, out _);
-            if (!folder.CreateSymlink(leaf, entry.LinkTarget!) && folder.ReadSymlink(leaf) != entry.LinkTarget) throw Exists(entry.Path, null);
+            using IStorageFolder folder = EnsureFolder(folderPath, out _);
+            bool created = folder.CreateSymlink(leaf, entry.LinkTarget!);
+            if (!created && folder.ReadSymlink(leaf) != entry.LinkTarget) throw Exists(entry.Path, null);
         }
         catch (TransferException e)
         {
@@ -101,21 +107,28 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         MarkUnsynced(folderPath);
     }
 
-    /// <summary>Sets modes and times of the folders this transfer made, deepest first, and makes all names durable, the root's last.</summary>
+    /// <summary>
+    /// Sets modes and times of the folders this transfer made, deepest first, and makes all names durable, the root's last.
+    /// </summary>
+    /// <param name="staging">Where to try out what mode the umask leaves.</param>
     /// <returns>What failed on its own; a failed sync throws instead.</returns>
-    public IReadOnlyList<TransferException> Finish()
+    public IReadOnlyList<TransferException> Finish(IStorageFolder staging)
     {
+        string[] closed;
         (string Path, int Mode, long Modified)[] folders;
         HashSet<string> unsynced;
         lock (_gate)
         {
             folders = [.. _folders];
             _folders.Clear();
+            closed = [.. _closed];
+            _closed.Clear();
             unsynced = new HashSet<string>(_unsynced, StringComparer.Ordinal);
             _unsynced.Clear();
         }
 
         var failures = new List<TransferException>();
+        if (closed.Length > 0) OpenUp(closed, DefaultMode(staging), failures);
         foreach ((string path, int mode, long modified) in folders.OrderByDescending(folder => Depth(folder.Path)))
         {
             try
@@ -165,7 +178,10 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
     /// <summary>The error for a final name that is taken.</summary>
     public static TransferException Exists(string path, Exception? inner) => new(
         TransferError.DestinationExists,
-        $"“{PeerText.Escape(path)}” is already there and is not the same file; move it away or replace it (--replace).", inner) { Path = path };
+        $"“{PeerText.Escape(path)}” is already there and is not the same file; move it away or replace it (--replace).", inner)
+    {
+        Path = path,
+    };
 
     private static int Depth(string path) => path.Length == 0 ? 0 : 1 + path.AsSpan().Count('/');
 
@@ -177,26 +193,56 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
 
     /// <summary>Opens a folder, making it and those above it where they are missing.</summary>
     /// <param name="path">The folder; empty: the root.</param>
-    /// <param name="mode">What it will have in the end, −1 if unknown. Until then its owner may write in it.</param>
     /// <param name="created">Whether this call made it.</param>
-    private IStorageFolder EnsureFolder(string path, int mode, out bool created)
+    private IStorageFolder EnsureFolder(string path, out bool created)
     {
         created = false;
         if (root.OpenFolder(path) is { } there) return there;
         (string parentPath, string leaf) = Split(path);
-        using (IStorageFolder parent = EnsureFolder(parentPath, -1, out _))
+        using (IStorageFolder parent = EnsureFolder(parentPath, out _))
         {
-            created = parent.CreateFolder(leaf, mode < 0 ? 0x1FF : mode | 0x1C0);
+            // nobody else looks in before Finish knows who may: the folder's own entry may come after its files are published
+            created = parent.CreateFolder(leaf, 0x1C0);
         }
 
         if (created)
         {
             ledger.Add(path);
-            MarkUnsynced(parentPath);
+            lock (_gate)
+            {
+                _unsynced.Add(parentPath);
+                _closed.Add(path);
+            }
         }
 
         return root.OpenFolder(path) ?? throw new TransferException(
             TransferError.StorageFault, $"The folder “{PeerText.Escape(path)}” was removed while it was being made.") { Path = path };
+    }
+
+    /// <summary>The permission bits that a new folder gets by the umask; −1 where there are none.</summary>
+    private static int DefaultMode(IStorageFolder staging)
+    {
+        staging.CreateFolder(Staging.ModeProbeName, 0x1FF);
+        int mode = staging.Stat(Staging.ModeProbeName)?.Mode ?? -1;
+        staging.RemoveFolder(Staging.ModeProbeName);
+        return mode < 0 ? -1 : mode & 0x1FF;
+    }
+
+    /// <summary>Gives folders that no entry tells the mode of what any new folder gets.</summary>
+    private void OpenUp(string[] paths, int mode, List<TransferException> failures)
+    {
+        foreach (string path in paths)
+        {
+            try
+            {
+                using IStorageFolder? folder = root.OpenFolder(path);
+                folder?.SetAttributes(mode, folder.Stat().ModifiedUnixNanoseconds);
+            }
+            catch (TransferException e)
+            {
+                failures.Add(ForEntry(e, path));
+            }
+        }
     }
 
     private void MarkUnsynced(string folder)

@@ -22,7 +22,9 @@ internal enum StorageKind : byte
 /// <param name="AllocatedBytes">Bytes it takes on the disk.</param>
 /// <param name="Mode">Permission bits with set-uid, set-gid and sticky, 0 to 07777; −1 where the system has none.</param>
 /// <param name="ModifiedUnixNanoseconds">Time of last modification.</param>
-/// <param name="ChangedUnixNanoseconds">Time of the last change of anything, set by the system alone; where there is none, of modification.</param>
+/// <param name="ChangedUnixNanoseconds">
+/// Time of the last change of anything, set by the system alone; where there is none, of modification.
+/// </param>
 /// <param name="FileId">What tells it from other files of its device (inode number); 0 where unknown.</param>
 /// <param name="Device">The device; 0 where unknown.</param>
 /// <param name="Links">Names it has.</param>
@@ -76,7 +78,9 @@ internal interface IStorageFolder : IDisposable
     /// <summary>Looks at the folder itself.</summary>
     StorageStat Stat();
 
-    /// <summary>Renames atomically. Without <paramref name="replace"/>, <see cref="TransferError.DestinationExists"/> if the new name is taken.</summary>
+    /// <summary>
+    /// Renames atomically. Without <paramref name="replace"/>, <see cref="TransferError.DestinationExists"/> if the new name is taken.
+    /// </summary>
     void Rename(string name, IStorageFolder to, string newName, bool replace);
 
     /// <summary>Makes a symbolic link; false if something of that name was there.</summary>
@@ -91,7 +95,9 @@ internal interface IStorageFolder : IDisposable
     /// <summary>Removes an empty folder; false if it is not empty or not there.</summary>
     bool RemoveFolder(string name);
 
-    /// <summary>Locks by a file of that name, made if needed; null: somebody else holds it. The system frees it when the process dies.</summary>
+    /// <summary>
+    /// Locks by a file of that name, made if needed; null: somebody else holds it. The system frees it when the process dies.
+    /// </summary>
     IDisposable? TryLock(string name);
 
     /// <summary>The names in this folder, in no particular order.</summary>

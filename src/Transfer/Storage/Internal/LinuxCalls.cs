@@ -45,7 +45,8 @@ internal static unsafe partial class LinuxCalls
 
     /// <summary>Whether these calls may be used in this process. Other architectures take the portable implementation.</summary>
     [SupportedOSPlatformGuard("linux")]
-    public static bool IsSupported => OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.Arm64;
+    public static bool IsSupported =>
+        OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.Arm64;
 
     /// <summary>struct open_how.</summary>
     [StructLayout(LayoutKind.Sequential)]

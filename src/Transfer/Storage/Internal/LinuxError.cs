@@ -59,6 +59,7 @@ internal static class LinuxError
         };
         // the framework's text for errno; no allocation matters here
         string reason = System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage(errno);
-        return new TransferException(error, $"Cannot {doing} “{PeerText.Escape(path)}”: {reason} (errno {errno}); {wayOut}.") { Path = path };
+        string message = $"Cannot {doing} “{PeerText.Escape(path)}”: {reason} (errno {errno}); {wayOut}.";
+        return new TransferException(error, message) { Path = path };
     }
 }

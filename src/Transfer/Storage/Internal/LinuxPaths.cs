@@ -132,6 +132,7 @@ internal static unsafe class LinuxPaths
     /// <summary>Without openat2: segment by segment, each opened without following.</summary>
     private static int OpenBySegments(int folder, string path, int flags, int mode)
     {
+        int between = LinuxCalls.PathOnly | LinuxCalls.Directory | LinuxCalls.NoFollow | LinuxCalls.CloseOnExec;
         int current = folder;
         try
         {
@@ -142,7 +143,7 @@ internal static unsafe class LinuxPaths
                 if (segment is "" or "..") return -LinuxError.CrossDevice;
                 int next = slash < 0
                     ? OpenAt(current, segment, flags, mode)
-                    : OpenAt(current, segment, LinuxCalls.PathOnly | LinuxCalls.Directory | LinuxCalls.NoFollow | LinuxCalls.CloseOnExec, 0);
+                    : OpenAt(current, segment, between, 0);
                 if (next < 0 || slash < 0) return next;
                 if (current != folder) LinuxCalls.Close(current);
                 current = next;

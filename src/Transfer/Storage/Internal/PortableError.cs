@@ -2,7 +2,9 @@ using FastShare.Transport.Identity;
 
 namespace FastShare.Transfer.Storage.Internal;
 
-/// <summary>What <see cref="PortableStorage"/> and the portable source share: times, stats and the mapping of the framework's errors.</summary>
+/// <summary>
+/// What <see cref="PortableStorage"/> and the portable source share: times, stats and the mapping of the framework's errors.
+/// </summary>
 internal static class PortableError
 {
     // HRESULTs of ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_FILE_EXISTS, ERROR_ALREADY_EXISTS (winerror.h)
@@ -54,6 +56,10 @@ internal static class PortableError
     public static TransferException LinkInTheWay(string path) => new(
         TransferError.AccessDenied, Text("open", path, "a symbolic link stands in the way, and FastShare follows none")) { Path = path };
 
+    /// <summary>The error for a name that something else has.</summary>
+    public static TransferException Taken(string doing, string path, string why) =>
+        new(TransferError.DestinationExists, Text(doing, path, why)) { Path = path };
+
     /// <summary>Looks at a path beneath a root, refusing links at every segment but the last.</summary>
     public static StorageStat? StatBeneath(string root, string relative)
     {
@@ -67,10 +73,7 @@ internal static class PortableError
             if (stat.Value.Kind == StorageKind.Symlink) throw LinkInTheWay(relative);
             if (stat.Value.Kind != StorageKind.Folder)
             {
-                throw new TransferException(TransferError.DestinationExists, Text("open", relative, "a file stands where a folder is needed"))
-                {
-                    Path = relative,
-                };
+                throw Taken("open", relative, "a file stands where a folder is needed");
             }
         }
 

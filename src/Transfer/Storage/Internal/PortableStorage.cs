@@ -44,7 +44,7 @@ internal sealed class PortableFolder(string root, string relative) : IStorageFol
             null => null,
             StorageKind.Folder => new PortableFolder(root, joined),
             StorageKind.Symlink => throw PortableError.LinkInTheWay(path),
-            _ => throw new TransferException(TransferError.DestinationExists, PortableError.Text("open the folder", path, "it is a file")) { Path = path },
+            _ => throw PortableError.Taken("open the folder", path, "it is a file"),
         };
     }
 
@@ -83,10 +83,7 @@ internal sealed class PortableFolder(string root, string relative) : IStorageFol
         // a folder or link of that name is not a file to be replaced, and File.Move says so in words of its own
         if (Exists(target) && (!replace || Directory.Exists(target)))
         {
-            throw new TransferException(TransferError.DestinationExists, PortableError.Text("publish", newName, "something of that name is already there"))
-            {
-                Path = newName,
-            };
+            throw PortableError.Taken("publish", newName, "something of that name is already there");
         }
 
         PortableError.Run("publish", newName, () => File.Move(Path.Combine(FullPath, name), target, replace));
@@ -169,7 +166,7 @@ internal sealed class PortableFolder(string root, string relative) : IStorageFol
 
     private static bool Exists(string full) => PortableError.StatPath(full) is not null;
 
-    private PortableFile Open(string name, FileMode fileMode, int mode) => PortableError.Run(fileMode == FileMode.Open ? "open" : "create", name, () =>
+    private PortableFile Open(string name, FileMode fileMode, int mode) => PortableError.Run("open", name, () =>
     {
         var options = new FileStreamOptions
         {

@@ -14,6 +14,9 @@ internal sealed class Staging : IDisposable
     /// <summary>Left behind after a failed sync: what is in the data files is copied, not continued.</summary>
     public const string SyncFailedName = "sync-failed";
 
+    /// <summary>A folder that exists for a moment, to see what mode a new one gets.</summary>
+    public const string ModeProbeName = "mode";
+
     private const string LockName = "lock";
 
     private readonly IStorageFolder _destination;
@@ -42,7 +45,9 @@ internal sealed class Staging : IDisposable
         && name.StartsWith(SafePath.StagingPrefix, StringComparison.Ordinal)
         && !name.AsSpan(SafePath.StagingPrefix.Length).ContainsAnyExcept("0123456789abcdef");
 
-    /// <summary>When the folder or anything in it last changed, in nanoseconds since 1970; the distant future if that cannot be told.</summary>
+    /// <summary>
+    /// When the folder or anything in it last changed, in nanoseconds since 1970; the distant future if that cannot be told.
+    /// </summary>
     public static long LastUse(IStorageFolder destination, string name)
     {
         try
@@ -80,7 +85,8 @@ internal sealed class Staging : IDisposable
                 if (!stat.IsOwn)
                 {
                     throw new TransferException(
-                        TransferError.AccessDenied, $"The folder “{name}” in the destination belongs to another user; remove it and start again.");
+                        TransferError.AccessDenied,
+                        $"The folder “{name}” in the destination belongs to another user; remove it and start again.");
                 }
 
                 held = folder.TryLock(LockName);
@@ -125,6 +131,7 @@ internal sealed class Staging : IDisposable
         foreach (string name in JournalFiles.Names) Folder.RemoveFile(name);
         Folder.RemoveFile(FoldersName);
         Folder.RemoveFile(SyncFailedName);
+        Folder.RemoveFolder(ModeProbeName);
         Folder.RemoveFile(LockName);
         _destination.RemoveFolder(Name);
     }
