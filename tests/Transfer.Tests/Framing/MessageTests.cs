@@ -1,0 +1,162 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using CsCheck;
+using FastShare.Transfer.Framing;
+
+namespace FastShare.Transfer.Tests.Framing;
+
+public class MessageTests
+{
+    [Fact]
+    public void Messages_have_the_bytes_of_the_specification()
+    {
+        Assert.Equal(
+            "0001" + new string('1', 64) + "0000000000000000000000000000000701140004" + "00036162" + "63",
+            Bytes(new Offer(Enumerable.Repeat((byte)0x11, 32).ToArray(), 7, true, 20, 4, "abc").Write));
+        Assert.Equal("00000003" + "0000000000000002" + "0000000000000100", Bytes(new ManifestEnd(3, 2, 256).Write));
+        Assert.Equal("00000005" + "0000000000000009" + "0000000000000000000000000000000a", Bytes(new FileEnd(5, 9, 10).Write));
+        Assert.Equal("00000005" + "000c" + "0002c3a4", Bytes(new FileFailure(5, WireCode.SourceChanged, "ä").Write));
+        Assert.Equal("0001" + "0000", Bytes(new Ending(WireCode.NoConsent, "").Write));
+        Assert.Equal("00000005" + "0000000000100000" + "0007", Bytes(new ChunkRejected(5, 1 << 20, WireCode.VerificationFailed).Write));
+        Assert.Equal(
+            "00000002" + "0000000a" + "00000003" + "00000002" + "0000" + "00000004" + "ffff" + "00000007" + "0001" + "0000000000000001" + "0000000000000002",
+            Bytes(new PlanMessage(2, 10, [new PlannedFile(2, []), new PlannedFile(4, [], IsPending: true), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write));
+    }
+
+    [Fact]
+    public void A_chunk_header_has_the_bytes_of_the_specification()
+    {
+        byte[] bytes = new byte[ChunkHeader.Size];
+        var header = new ChunkHeader(1, ChunkFlags.WholeFile, 0x100000, 3, new UInt128(4, 5));
+        header.Write(bytes);
+        Assert.Equal("00000001" + "0001" + "0000" + "0000000000100000" + "00000003" + "0000000000000004" + "0000000000000005", Convert.ToHexStringLower(bytes));
+        Assert.Equal(header, ChunkHeader.Parse(bytes));
+    }
+
+    [Fact]
+    public void Plans_survive_the_wire()
+    {
+        Gen.Select(Gen.UInt[0, 1000], Gen.UInt[1, 5000], Gen.Int[0, 40], Gen.Int[0, 5]).Sample((first, count, exceptions, ranges) =>
+        {
+            PlannedFile[] files = [.. Enumerable.Range(0, Math.Min(exceptions, (int)count)).Select(i =>
+                new PlannedFile(first + (uint)i, [.. Enumerable.Range(0, ranges).Select(r => new ChunkRange(10 * r, 3))], IsPending: ranges == 0 && i % 2 == 0))];
+            PlanMessage parsed = PlanMessage.Parse(Body(new PlanMessage(first, count, files).Write));
+            Assert.Equal((first, count), (parsed.First, parsed.Count));
+            Assert.Equal(files.Select(f => (f.Id, f.IsPending, string.Join(',', f.Ranges))), parsed.Exceptions.Select(f => (f.Id, f.IsPending, string.Join(',', f.Ranges))));
+        }, iter: 200);
+    }
+
+    [Fact]
+    public void Texts_that_are_too_long_are_cut_at_a_character()
+    {
+        Ending parsed = Ending.Parse(MessageType.Cancel, Body(new Ending(WireCode.Other, new string('€', 1000)).Write));
+        Assert.Equal(new string('€', TransferProtocol.MaxTextLength / 3), parsed.Text);
+        Assert.Equal("a\ufffdb", Ending.Parse(MessageType.Cancel, Body(new Ending(WireCode.Other, "a\ud800b").Write)).Text);
+    }
+
+    /// <summary>Any bytes and any single change of a right message: a typed error or a message, nothing else, and no memory by announced counts.</summary>
+    [Fact]
+    public void Parsers_take_any_bytes()
+    {
+        byte[][] right =
+        [
+            Body(new Offer(new byte[32], 7, true, 20, 4, "abc").Write).ToArray(), Body(new ManifestEnd(3, 2, 256).Write).ToArray(), Body(new FileEnd(5, 9, 10).Write).ToArray(),
+            Body(new FileFailure(5, WireCode.SourceChanged, "text").Write).ToArray(), Body(new Ending(WireCode.NoConsent, "text").Write).ToArray(),
+            Body(new PlanMessage(2, 10, [new PlannedFile(2, []), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write).ToArray(),
+        ];
+        Gen<byte[]> changed = Gen.Select(Gen.Int[0, right.Length - 1].Select(i => right[i]), Gen.Int[0, 200], Gen.Byte, Gen.Int[0, 200]).Select((message, at, value, cut) =>
+        {
+            byte[] copy = [.. message];
+            copy[at % copy.Length] = value;
+            return copy[..Math.Max(0, copy.Length - Math.Max(0, cut - 150))];
+        });
+        Gen.OneOf(Gen.Byte.Array[0, 80], changed).Sample(
+            bytes =>
+            {
+                var body = new ReadOnlySequence<byte>(bytes);
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                Try(() => Offer.Parse(body));
+                Try(() => ManifestEnd.Parse(body));
+                Try(() => FileEnd.Parse(body));
+                Try(() => FileFailure.Parse(MessageType.FileFailed, body));
+                Try(() => Ending.Parse(MessageType.Cancel, body));
+                Try(() => Accept.Parse(body));
+                Try(() => ChunkRejected.Parse(body));
+                Try(() => Complete.Parse(body));
+                Try(() => Number.Parse(MessageType.Known, body));
+                Try(() => PlanMessage.Parse(body));
+                if (bytes.Length >= ChunkHeader.Size) Try(() => ChunkHeader.Parse(bytes));
+                if (bytes.Length >= Attach.Size) Try(() => Attach.Parse(bytes));
+                Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 256 << 10);
+            },
+            iter: 5000, threads: 1);
+
+        static void Try(Action parse)
+        {
+            try
+            {
+                parse();
+            }
+            catch (TransferException e)
+            {
+                Assert.True(e.Error is TransferError.ProtocolViolation or TransferError.Refused);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    [InlineData(100_000)]
+    public async Task Control_messages_pass_a_window_smaller_than_themselves(int piece)
+    {
+        int size = piece == 1 ? 2000 : 600_000;
+        var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 4096, resumeWriterThreshold: 2048, useSynchronizationContext: false));
+        byte[] large = new byte[size];
+        new Random(1).NextBytes(large);
+        var sink = new MemoryStream();
+        var writer = new ControlWriter(PipeWriter.Create(sink, new StreamPipeWriterOptions(leaveOpen: true)));
+        writer.Post(MessageType.KeepAlive);
+        writer.Post(MessageType.ManifestPage, large, static (m, w) => w.Write(m));
+        writer.Post(MessageType.FileDone, new Number(3), static (m, w) => m.Write(w));
+        writer.Finish();
+        await writer.PumpAsync(CancellationToken.None);
+        byte[] wire = sink.ToArray();
+        Task feeding = Task.Run(async () =>
+        {
+            for (int at = 0; at < wire.Length; at += piece) await pipe.Writer.WriteAsync(wire.AsMemory(at, Math.Min(piece, wire.Length - at)));
+            await pipe.Writer.CompleteAsync();
+        });
+
+        var reader = new ControlReader(pipe.Reader);
+        Assert.Equal(MessageType.KeepAlive, (await reader.ReadAsync(CancellationToken.None))!.Value.Type);
+        ControlMessage page = (await reader.ReadAsync(CancellationToken.None))!.Value;
+        Assert.True(page.Body.ToArray().AsSpan().SequenceEqual(large));
+        Assert.Equal(3u, Number.Parse(MessageType.FileDone, (await reader.ReadAsync(CancellationToken.None))!.Value.Body).Value);
+        Assert.Null(await reader.ReadAsync(CancellationToken.None));
+        await feeding;
+    }
+
+    [Theory]
+    [InlineData(0, 65536, 0)]
+    [InlineData(1, 65536, 1)]
+    [InlineData(65537, 131072, 1)]
+    [InlineData((1 << 20) - 1, 1 << 20, 1)]
+    [InlineData(1 << 20, 1 << 20, 1)]
+    [InlineData((1 << 20) + 1, 1 << 20, 2)]
+    [InlineData(long.MaxValue, 1 << 20, 1L << 43)]
+    public void Chunk_sizes_follow_from_file_sizes(long file, uint chunk, long count)
+    {
+        Assert.Equal(chunk, ChunkSize.Of(file));
+        Assert.Equal(count, ChunkSize.Count(file, chunk));
+    }
+
+    private static ReadOnlySequence<byte> Body(Action<IBufferWriter<byte>> write)
+    {
+        var writer = new ArrayBufferWriter<byte>();
+        write(writer);
+        return new ReadOnlySequence<byte>(writer.WrittenMemory);
+    }
+
+    private static string Bytes(Action<IBufferWriter<byte>> write) => Convert.ToHexStringLower(Body(write).ToArray());
+}

@@ -1,0 +1,97 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using FastShare.Testing.Transfer;
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Planning;
+using FastShare.Transfer.Sessions;
+using FastShare.Transfer.Verification;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Transfer.Tests.Sessions;
+
+/// <summary>A sender that says what a test tells it to, to a real receiver.</summary>
+internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncDisposable
+{
+    private readonly List<ITransferStream> _streams = [];
+    private ITransferStream? _control;
+    private ControlReader? _reader;
+
+    public async Task OfferAsync(byte key = 1, bool resume = false, UInt128? instance = null)
+    {
+        _streams.Add(_control = await node.OpenStreamAsync(receiver, TransferProtocol.ControlId, CancellationToken.None));
+        _reader = new ControlReader(_control.Input);
+        byte[] bytes = new byte[32];
+        bytes[0] = key;
+        await SendAsync(MessageType.Offer, new Offer(bytes, instance ?? 7, resume, ChunkSize.DefaultBits, 2, "scripted").Write);
+    }
+
+    /// <summary>Offers files of these sizes, waits to be accepted and for the plan.</summary>
+    public async Task<UInt128> OfferFilesAsync(params long[] sizes)
+    {
+        await OfferAsync();
+        await SendManifestAsync([.. sizes.Select((size, id) => new ManifestEntry((uint)id, EntryKind.File, $"file{id}", size, 0x1A4, 1_000_000_000, null))]);
+        UInt128 session = Accept.Parse((await ExpectAsync(MessageType.Accept)).Body).Session;
+        await ExpectAsync(MessageType.Plan);
+        return session;
+    }
+
+    public async Task SendManifestAsync(params ManifestEntry[] entries)
+    {
+        await SendAsync(MessageType.ManifestPage, writer => ManifestPage.Encode(entries, writer));
+        await SendAsync(MessageType.ManifestEnd, new ManifestEnd((uint)entries.Length, entries.Count(e => e.Kind == EntryKind.File), entries.Sum(e => e.Size)).Write);
+    }
+
+    public async Task SendAsync(MessageType type, Action<IBufferWriter<byte>> write)
+    {
+        var body = new ArrayBufferWriter<byte>();
+        write(body);
+        await SendRawAsync(type, body.WrittenMemory.ToArray());
+    }
+
+    public async Task SendRawAsync(MessageType type, byte[] body, uint? length = null)
+    {
+        PipeWriter output = _control!.Output;
+        output.WriteUInt32(length ?? (uint)body.Length + 1);
+        output.WriteByte((byte)type);
+        await output.WriteAsync(body);
+    }
+
+    /// <summary>The next message that is no keep-alive; it must be of this type. Its body is copied.</summary>
+    public async Task<ControlMessage> ExpectAsync(MessageType type)
+    {
+        while (true)
+        {
+            ControlMessage message = await _reader!.ReadAsync(CancellationToken.None) ?? throw new InvalidOperationException($"the stream ended instead of {type}");
+            if (message.Type == MessageType.KeepAlive) continue;
+            Assert.Equal(type, message.Type);
+            return message with { Body = new ReadOnlySequence<byte>(message.Body.ToArray()) };
+        }
+    }
+
+    public async Task<WireCode> ExpectEndingAsync(MessageType type) => Ending.Parse(type, (await ExpectAsync(type)).Body).Code;
+
+    public async Task<PipeWriter> AttachAsync(UInt128 session, ushort lane = 0, MemoryNode? from = null)
+    {
+        ITransferStream stream = await (from ?? node).OpenStreamAsync(receiver, TransferProtocol.DataId, CancellationToken.None);
+        _streams.Add(stream);
+        new Attach(session, lane).Write(stream.Output.GetSpan(Attach.Size));
+        stream.Output.Advance(Attach.Size);
+        await stream.Output.FlushAsync();
+        return stream.Output;
+    }
+
+    /// <summary>The stream of the data lane opened last.</summary>
+    public ITransferStream LastStream => _streams[^1];
+
+    public static async Task SendChunkAsync(PipeWriter lane, uint file, long offset, byte[] payload, ChunkFlags flags = ChunkFlags.None, UInt128? digest = null, int? length = null)
+    {
+        new ChunkHeader(file, flags, offset, length ?? payload.Length, digest ?? Digester.Of(payload)).Write(lane.GetSpan(ChunkHeader.Size));
+        lane.Advance(ChunkHeader.Size);
+        await lane.WriteAsync(payload);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (ITransferStream stream in _streams) await stream.DisposeAsync();
+    }
+}
