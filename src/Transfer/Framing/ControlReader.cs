@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Buffers.Binary;
 using System.IO.Pipelines;
 
 namespace FastShare.Transfer.Framing;
@@ -21,20 +22,40 @@ internal sealed class ControlReader(PipeReader input)
     private readonly ArrayBufferWriter<byte> _partial = new();
     private SequencePosition _consumed;
     private bool _holdsInput;
+    private bool _outOfStep;
 
-    /// <summary>The next message; null at an orderly end between two messages.</summary>
+    /// <summary>
+    /// The next message; null at an orderly end between two messages. After a violation, or a read that was cancelled, messages cannot be
+    /// told apart any more: what follows is passed over.
+    /// </summary>
     /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: an impossible length.</exception>
     public async ValueTask<ControlMessage?> ReadAsync(CancellationToken cancellationToken)
     {
         Release();
+        if (_outOfStep) return await SkipToEndAsync(cancellationToken).ConfigureAwait(false);
+        _outOfStep = true;
+        ControlMessage? message = await ReadMessageAsync(cancellationToken).ConfigureAwait(false);
+        _outOfStep = false;
+        return message;
+    }
+
+    private async ValueTask<ControlMessage?> ReadMessageAsync(CancellationToken cancellationToken)
+    {
         int length;
         MessageType type;
         while (true)
         {
             ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
             ReadOnlySequence<byte> buffer = result.Buffer;
-            if (TryParseHeader(buffer, out length, out type))
+            if (TryParseHeader(buffer, out uint announced, out type))
             {
+                if (announced is 0 or > TransferProtocol.MaxMessageLength)
+                {
+                    input.AdvanceTo(buffer.End);
+                    throw new TransferException(TransferError.ProtocolViolation, $"a control message of {announced} bytes is not allowed");
+                }
+
+                length = (int)announced - 1;
                 if (buffer.Length - HeaderLength >= length)
                 {
                     ReadOnlySequence<byte> body = buffer.Slice(HeaderLength, length);
@@ -49,8 +70,8 @@ internal sealed class ControlReader(PipeReader input)
 
             if (result.IsCompleted)
             {
-                if (buffer.IsEmpty) return null;
-                throw Truncated();
+                input.AdvanceTo(buffer.End);
+                return buffer.IsEmpty ? null : throw Truncated();
             }
 
             input.AdvanceTo(buffer.Start, buffer.End);
@@ -75,6 +96,16 @@ internal sealed class ControlReader(PipeReader input)
         return new ReadOnlySequence<byte>(_partial.WrittenMemory);
     }
 
+    private async ValueTask<ControlMessage?> SkipToEndAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
+            input.AdvanceTo(result.Buffer.End);
+            if (result.IsCompleted) return null;
+        }
+    }
+
     private void Release()
     {
         if (!_holdsInput) return;
@@ -82,17 +113,14 @@ internal sealed class ControlReader(PipeReader input)
         input.AdvanceTo(_consumed);
     }
 
-    private static bool TryParseHeader(in ReadOnlySequence<byte> buffer, out int length, out MessageType type)
+    private static bool TryParseHeader(in ReadOnlySequence<byte> buffer, out uint announced, out MessageType type)
     {
-        length = 0;
+        announced = 0;
         type = default;
         if (buffer.Length < HeaderLength) return false;
         Span<byte> header = stackalloc byte[HeaderLength];
         buffer.Slice(0, HeaderLength).CopyTo(header);
-        uint announced = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(header);
-        if (announced is 0 or > TransferProtocol.MaxMessageLength)
-            throw new TransferException(TransferError.ProtocolViolation, $"a control message of {announced} bytes is not allowed");
-        length = (int)announced - 1;
+        announced = BinaryPrimitives.ReadUInt32BigEndian(header);
         type = (MessageType)header[4];
         return true;
     }

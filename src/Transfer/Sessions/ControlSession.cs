@@ -90,8 +90,9 @@ internal sealed class ControlSession : IAsyncDisposable
             {
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or IOException)
+        catch (Exception)
         {
+            // Why the transfer ends is told elsewhere, and must be told whatever becomes of the courtesy.
             _stream.Reset();
         }
     }

@@ -52,7 +52,7 @@ public class HostileSenderTests
         await sender.ExpectAsync(MessageType.Plan);
         PipeWriter lane = await sender.AttachAsync(session);
         await ScriptedSender.SendChunkAsync(lane, 0, 0, [42], ChunkFlags.WholeFile);
-        while (received.Meter.Moved == 0) await Task.Delay(5);
+        await ScriptedSender.WaitForMovedAsync(received, 1);
         await sender.SendAsync(MessageType.ManifestPage, writer => ManifestPage.Encode([File(1, "../evil")], writer));
         Assert.Equal(WireCode.UnsafeName, await sender.ExpectEndingAsync(MessageType.Cancel));
         await Assert.ThrowsAsync<TransferException>(() => received.Completion);
@@ -71,7 +71,7 @@ public class HostileSenderTests
         ChunkRejected rejected = ChunkRejected.Parse((await sender.ExpectAsync(MessageType.ChunkRejected)).Body);
         Assert.Equal((0u, 0L, WireCode.VerificationFailed), (rejected.Id, rejected.Offset, rejected.Code));
         await ScriptedSender.SendChunkAsync(lane, 0, 0, new byte[10], ChunkFlags.WholeFile);
-        await sender.ExpectAsync(MessageType.FileDone);
+        await ScriptedSender.WaitForMovedAsync(received, 10);
         await ScriptedSender.SendChunkAsync(lane, 1, 0, new byte[20], ChunkFlags.WholeFile, digest: 1);
         Assert.Equal(WireCode.VerificationFailed, await sender.ExpectEndingAsync(MessageType.Cancel));
         Assert.Equal(TransferError.VerificationFailed, (await Assert.ThrowsAsync<TransferException>(() => received.Completion)).Error);
@@ -102,7 +102,7 @@ public class HostileSenderTests
         Assert.Equal(0, received.Meter.Moved);
         // The stream is still in step: a right chunk is taken, a second wrong one ends the session.
         await ScriptedSender.SendChunkAsync(lane, 0, 0, new byte[20], ChunkFlags.WholeFile);
-        await sender.ExpectAsync(MessageType.FileDone);
+        await ScriptedSender.WaitForMovedAsync(received, 20);
         await ScriptedSender.SendChunkAsync(lane, file, offset, new byte[length], flags);
         Assert.Equal(WireCode.ProtocolViolation, await sender.ExpectEndingAsync(MessageType.Cancel));
         Assert.Equal(TransferError.ProtocolViolation, (await Assert.ThrowsAsync<TransferException>(() => received.Completion)).Error);
@@ -138,6 +138,7 @@ public class HostileSenderTests
         await sender.SendAsync(MessageType.FileEnd, new FileEnd(0, 2, 1).Write);
         Assert.Equal(WireCode.VerificationFailed, FileFailure.Parse(MessageType.FileRejected, (await sender.ExpectAsync(MessageType.FileRejected)).Body).Code);
         await sender.ExpectAsync(MessageType.Complete);
+        await sender.CloseAsync();
         Assert.Equal(TransferError.VerificationFailed, Assert.Single((await received.Completion).Failures).Error);
         Assert.Empty(Directory.GetFileSystemEntries(pair.TargetFolder));
     }

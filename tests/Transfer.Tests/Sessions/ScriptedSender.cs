@@ -5,6 +5,7 @@ using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
 using FastShare.Transfer.Sessions;
 using FastShare.Transfer.Verification;
+using FastShare.Transport;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Transfer.Tests.Sessions;
@@ -68,7 +69,22 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
         }
     }
 
-    public async Task<WireCode> ExpectEndingAsync(MessageType type) => Ending.Parse(type, (await ExpectAsync(type)).Body).Code;
+    /// <summary>The receiver's last message; answers with the end of this side, for which the receiver waits a while.</summary>
+    public async Task<WireCode> ExpectEndingAsync(MessageType type)
+    {
+        WireCode code = Ending.Parse(type, (await ExpectAsync(type)).Body).Code;
+        await CloseAsync();
+        return code;
+    }
+
+    public async Task CloseAsync() => await _control!.Output.CompleteAsync();
+
+    /// <summary>Waits until the receiver has written this many bytes; it tells only later that a small file is published.</summary>
+    public static async Task WaitForMovedAsync(Transfer received, long bytes)
+    {
+        while (received.Meter.Moved < bytes) await Task.Delay(5);
+        Assert.Equal(bytes, received.Meter.Moved);
+    }
 
     public async Task<PipeWriter> AttachAsync(UInt128 session, ushort lane = 0, MemoryNode? from = null)
     {
@@ -87,7 +103,14 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
     {
         new ChunkHeader(file, flags, offset, length ?? payload.Length, digest ?? Digester.Of(payload)).Write(lane.GetSpan(ChunkHeader.Size));
         lane.Advance(ChunkHeader.Size);
-        await lane.WriteAsync(payload);
+        try
+        {
+            await lane.WriteAsync(payload);
+        }
+        catch (TransportException e) when (e.Error == TransportError.StreamReset)
+        {
+            // The receiver ended the session within the payload; the control stream tells.
+        }
     }
 
     public async ValueTask DisposeAsync()
