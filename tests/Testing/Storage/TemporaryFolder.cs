@@ -44,6 +44,9 @@ internal sealed class TemporaryFolder : IDisposable
 
     public void Dispose()
     {
-        if (Directory.Exists(Path)) Directory.Delete(Path, recursive: true);
+        if (!Directory.Exists(Path)) return;
+        var all = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
+        foreach (string folder in Directory.EnumerateDirectories(Path, "*", all)) SetMode(folder, 0x1C0);
+        Directory.Delete(Path, recursive: true);
     }
 }

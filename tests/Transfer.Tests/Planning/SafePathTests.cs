@@ -37,7 +37,8 @@ public sealed class SafePathTests
         foreach (string device in Devices)
         {
             string lower = device.ToLowerInvariant(), mixed = device[..1] + lower[1..];
-            foreach (string form in (string[])[device, lower, mixed, device + ".txt", device + ".tar.gz", device + " .txt", device + "   .x"])
+            string[] forms = [device, lower, mixed, device + ".txt", device + ".tar.gz", device + " .txt", device + "   .x"];
+            foreach (string form in forms)
             {
                 yield return (form, PathRule.DeviceName);
             }
@@ -48,8 +49,8 @@ public sealed class SafePathTests
         }
 
         foreach (string text in (string[])
-            [".fastshare-", ".fastshare-0123", ".FASTSHARE-x", ".FastShare-", ".fast\u200Dshare-1", ".fastshare\uFEFF-1", ".fa\u017Ft\u017Fhare-", "\u00AD.fastshare-1",
-            "FASTSH~1", "fastsh~2.x"])
+            [".fastshare-", ".fastshare-0123", ".FASTSHARE-x", ".FastShare-", ".fast\u200Dshare-1", ".fastshare\uFEFF-1", ".fa\u017Ft\u017Fhare-",
+            "\u00AD.fastshare-1", "FASTSH~1", "fastsh~2.x"])
         {
             yield return (text, PathRule.StagingName);
         }

@@ -275,7 +275,8 @@ public abstract class ReceiveStoreTests : IDisposable
         [
             "Ünïcödé", "файл.txt", "文件/数据.bin", "ファイル", "ملف", "קובץ", "फ़ाइल", "🎉🚀.png", "👨‍👩‍👧",
             "e\u0301 decomposed", " leading space",
-            "new (1) [copy] {x} 'q' $HOME `id` *?<>|\"", "-rf", "~", "#", "%2e%2e", "...x", "a..b", new string('x', 255), new string('é', 127),
+            "new (1) [copy] {x} 'q' $HOME `id` *?<>|\"", "-rf", "~", "#", "%2e%2e", "...x", "a..b", new string('x', 255),
+            new string('é', 127),
         ];
         await using ReceiveStore store = Open();
         for (int i = 0; i < names.Length; i++)

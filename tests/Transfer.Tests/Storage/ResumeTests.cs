@@ -22,7 +22,8 @@ public sealed class ResumeTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     private ReceiveStore Open(
-        IStorageSystem? storage = null, long checkpointBytes = 64 << 20, TimeProvider? time = null, Action<PublishOutcome>? published = null) =>
+        IStorageSystem? storage = null, long checkpointBytes = 64 << 20, TimeProvider? time = null,
+        Action<PublishOutcome>? published = null) =>
         ReceiveStore.Open(_folder.Path, Received.Id, new ReceiveStoreOptions
         {
             Storage = storage ?? new ReceiveStoreOptions().Storage,
