@@ -122,5 +122,6 @@ internal sealed class SourceFile : IDisposable
         inner is null
             ? $"“{PeerText.Escape(entry.FullPath)}” is no longer the file that was listed; send it again."
             : $"“{PeerText.Escape(entry.FullPath)}” cannot be read any more; send it again. {inner.Message}",
-        inner) { Path = entry.Entry.Path };
+        inner)
+    { Path = entry.Entry.Path };
 }

@@ -108,7 +108,8 @@ internal sealed class ReceiveFile : IDisposable
             throw new TransferException(
                 TransferError.ProtocolViolation,
                 $"The peer sent chunk {index} with {payload.Length} bytes for “{PeerText.Escape(Entry.Path)}”, "
-                + $"which has {ChunkCount} chunks of {Staged.Map.ChunkSize} bytes, {Entry.Size} in all.") { Path = Entry.Path };
+                + $"which has {ChunkCount} chunks of {Staged.Map.ChunkSize} bytes, {Entry.Size} in all.")
+            { Path = Entry.Path };
         }
 
         _store.ThrowIfFaulted();

@@ -244,17 +244,17 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     public void DiscardStaging()
     {
         lock (_publishGate)
-        lock (_checkpointGate)
-        {
-            lock (_gate)
+            lock (_checkpointGate)
             {
-                if (_disposed || _discarded) return;
-                _discarded = true;
-                _pending = [];
-            }
+                lock (_gate)
+                {
+                    if (_disposed || _discarded) return;
+                    _discarded = true;
+                    _pending = [];
+                }
 
-            _staging.Remove();
-        }
+                _staging.Remove();
+            }
     }
 
     /// <summary>

@@ -2,8 +2,8 @@ using System.Diagnostics;
 using FastShare.Testing;
 using FastShare.Testing.Storage;
 using FastShare.Transfer.Planning;
-using FastShare.Transfer.Tests.Storage;
 using FastShare.Transfer.Storage.Internal;
+using FastShare.Transfer.Tests.Storage;
 
 namespace FastShare.Transfer.Tests.Planning;
 

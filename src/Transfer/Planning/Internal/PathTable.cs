@@ -1,6 +1,6 @@
-using System.Security.Cryptography;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 
 namespace FastShare.Transfer.Planning.Internal;
 

@@ -216,7 +216,8 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         }
 
         return root.OpenFolder(path) ?? throw new TransferException(
-            TransferError.StorageFault, $"The folder “{PeerText.Escape(path)}” was removed while it was being made.") { Path = path };
+            TransferError.StorageFault, $"The folder “{PeerText.Escape(path)}” was removed while it was being made.")
+        { Path = path };
     }
 
     /// <summary>The permission bits that a new folder gets by the umask; −1 where there are none.</summary>

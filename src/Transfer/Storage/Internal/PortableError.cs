@@ -54,7 +54,8 @@ internal static class PortableError
 
     /// <summary>The error for a link where none may be.</summary>
     public static TransferException LinkInTheWay(string path) => new(
-        TransferError.AccessDenied, Text("open", path, "a symbolic link stands in the way, and FastShare follows none")) { Path = path };
+        TransferError.AccessDenied, Text("open", path, "a symbolic link stands in the way, and FastShare follows none"))
+    { Path = path };
 
     /// <summary>The error for a name that something else has.</summary>
     public static TransferException Taken(string doing, string path, string why) =>

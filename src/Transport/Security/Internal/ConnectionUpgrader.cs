@@ -163,14 +163,17 @@ internal sealed class ConnectionUpgrader
                 TransportError.Timeout,
                 $"securing the connection with {subject} took longer than {_options.UpgradeTimeout.TotalSeconds:0.###} s; "
                     + $"the time was spent in {attempt.Stage}",
-                e) { Peer = attempt.Peer },
+                e)
+            { Peer = attempt.Peer },
             // Of a negotiation's own errors a caller only needs that securing failed; a single protocol is nothing it asked for.
             TransportException t => new TransportException(
                 t.Error is TransportError.UnsupportedProtocol or TransportError.ProtocolViolation or TransportError.LimitExceeded
                     ? TransportError.HandshakeFailed : t.Error,
-                $"{attempt.Stage} with {subject} failed: {t.Message}", t) { Peer = t.Peer ?? attempt.Peer },
+                $"{attempt.Stage} with {subject} failed: {t.Message}", t)
+            { Peer = t.Peer ?? attempt.Peer },
             _ => new TransportException(
-                TransportError.HandshakeFailed, $"{attempt.Stage} with {subject} failed: {e.Message}", e) { Peer = attempt.Peer },
+                TransportError.HandshakeFailed, $"{attempt.Stage} with {subject} failed: {e.Message}", e)
+            { Peer = attempt.Peer },
         };
     }
 
