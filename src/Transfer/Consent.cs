@@ -17,7 +17,13 @@ public delegate ValueTask<OfferAnswer> ConsentPolicy(TransferOffer offer, Cancel
 /// <param name="HiddenNames">Paths with a component that starts with a dot (at most the first 100): worth a second look.</param>
 /// <param name="IsComplete">Whether the whole manifest had arrived when consent was asked.</param>
 public sealed record TransferOffer(
-    PeerId Peer, string PeerName, IReadOnlyList<string> RootNames, long Files, long Bytes, IReadOnlyList<string> HiddenNames, bool IsComplete);
+    PeerId Peer,
+    string PeerName,
+    IReadOnlyList<string> RootNames,
+    long Files,
+    long Bytes,
+    IReadOnlyList<string> HiddenNames,
+    bool IsComplete);
 
 /// <summary>The answer to an offer.</summary>
 public sealed record OfferAnswer

@@ -39,7 +39,8 @@ public sealed partial class FastShareNode : IAsyncDisposable
             LoggerFactory = options.LoggerFactory,
         });
         var network = new SwarmNetwork(Swarm);
-        _engine = new TransferEngine(network, name, options.Consent, options.Limits, options.TimeProvider, BlockPool.Shared, options.LoggerFactory);
+        _engine = new TransferEngine(
+            network, name, options.Consent, options.Limits, options.TimeProvider, BlockPool.Shared, options.LoggerFactory);
         network.Handle(TransferProtocol.ControlId, _engine.Incoming.ServeControlAsync);
         network.Handle(TransferProtocol.DataId, _engine.Incoming.ServeDataAsync);
         _directory = new PeerDirectory(Swarm, _engine.PeersChanged);
@@ -77,7 +78,8 @@ public sealed partial class FastShareNode : IAsyncDisposable
     }
 
     /// <summary>Peers announced now, then every change. A slow reader loses the oldest changes.</summary>
-    public IAsyncEnumerable<DiscoveryEvent> WatchPeersAsync(CancellationToken cancellationToken = default) => _directory.WatchAsync(cancellationToken);
+    public IAsyncEnumerable<DiscoveryEvent> WatchPeersAsync(CancellationToken cancellationToken = default) =>
+        _directory.WatchAsync(cancellationToken);
 
     /// <summary>The name a peer gives itself, from identify; null if it gave none or is no FastShare node. Connects if needed.</summary>
     /// <exception cref="TransportException">The peer cannot be reached, or does not identify itself.</exception>
@@ -93,7 +95,9 @@ public sealed partial class FastShareNode : IAsyncDisposable
     /// <summary>
     /// Waits until a peer with this name is discovered. Names are not proved: several peers of one name are an error.
     /// </summary>
-    /// <exception cref="TransferException"><see cref="TransferError.PeerNotReachable"/>: none, or several, within <paramref name="wait"/>.</exception>
+    /// <exception cref="TransferException">
+    /// <see cref="TransferError.PeerNotReachable"/>: none, or several, within <paramref name="wait"/>.
+    /// </exception>
     public async Task<PeerId> FindPeerByNameAsync(string name, TimeSpan wait, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
@@ -105,9 +109,9 @@ public sealed partial class FastShareNode : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
+            string missing = $"no peer named '{PeerText.Escape(name)}' was found within {wait.TotalSeconds:0.#} s";
             throw new TransferException(
-                TransferError.PeerNotReachable,
-                $"no peer named '{PeerText.Escape(name)}' was found within {wait.TotalSeconds:0.#} s; is it running, and on the same network? its peer id or address works too");
+                TransferError.PeerNotReachable, $"{missing}; is it running, and on the same network? its peer id or address works too");
         }
     }
 
@@ -126,8 +130,11 @@ public sealed partial class FastShareNode : IAsyncDisposable
         return _engine.Send(peer, [.. paths], options ?? new SendOptions());
     }
 
-    /// <summary>Transfers that peers have under way towards this node, then every later one, each from its offer on. A slow reader loses the oldest.</summary>
-    public IAsyncEnumerable<Transfer> IncomingAsync(CancellationToken cancellationToken = default) => _engine.Incoming.WatchAsync(cancellationToken);
+    /// <summary>
+    /// Transfers that peers have under way towards this node, then every later one, each from its offer on. A slow reader loses the oldest.
+    /// </summary>
+    public IAsyncEnumerable<Transfer> IncomingAsync(CancellationToken cancellationToken = default) =>
+        _engine.Incoming.WatchAsync(cancellationToken);
 
     /// <summary>Stops: transfers under way end resumable, connections close.</summary>
     public async ValueTask DisposeAsync()
@@ -151,7 +158,8 @@ public sealed partial class FastShareNode : IAsyncDisposable
             return Encoding.UTF8.GetByteCount(machine) is > 0 and <= FastShareOptions.MaxNameLength ? machine : "fastshare";
         }
 
-        if (Encoding.UTF8.GetByteCount(name) is 0 or > FastShareOptions.MaxNameLength) throw new ArgumentException($"a name has 1 to {FastShareOptions.MaxNameLength} UTF-8 bytes");
+        if (Encoding.UTF8.GetByteCount(name) is 0 or > FastShareOptions.MaxNameLength)
+            throw new ArgumentException($"a name has 1 to {FastShareOptions.MaxNameLength} UTF-8 bytes");
         if (name.Any(char.IsControl)) throw new ArgumentException("a name has no control characters");
         return name;
     }
@@ -172,7 +180,8 @@ public sealed partial class FastShareNode : IAsyncDisposable
         {
             await Swarm.ListenAsync(address, cancellationToken).ConfigureAwait(false);
         }
-        catch (TransportException e) when (_options.Listen.Count > 1 && e.Error is TransportError.InvalidAddress or TransportError.Unreachable)
+        catch (TransportException e)
+            when (_options.Listen.Count > 1 && e.Error is TransportError.InvalidAddress or TransportError.Unreachable)
         {
             // One of several: a machine without IPv6 still listens on IPv4.
             LogNotListening(_logger, address, e.Message);

@@ -22,7 +22,9 @@ public sealed class FastShareOptions
     /// <summary>Discoveries to run. Default: none. The node disposes them.</summary>
     public IReadOnlyList<IPeerDiscovery> Discovery { get; init; } = [];
 
-    /// <summary>A name people know this node by, 1 to 63 UTF-8 bytes without control characters; told to peers. Default: the machine's name.</summary>
+    /// <summary>
+    /// A name people know this node by, 1 to 63 UTF-8 bytes without control characters; told to peers. Default: the machine's name.
+    /// </summary>
     public string? Name { get; init; }
 
     /// <summary>How connections are secured.</summary>

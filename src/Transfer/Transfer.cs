@@ -50,9 +50,13 @@ public sealed class Transfer
     internal CancellationToken Cancelled => _cancel.Token;
 
     /// <summary>Events from the start on; ends when the transfer does. A slow reader loses the oldest.</summary>
-    public IAsyncEnumerable<TransferEvent> EventsAsync(CancellationToken cancellationToken = default) => _events.ReadAsync(cancellationToken);
+    public IAsyncEnumerable<TransferEvent> EventsAsync(CancellationToken cancellationToken = default) =>
+        _events.ReadAsync(cancellationToken);
 
-    /// <summary>Stops the transfer, tells the other side, keeps resumable state; <see cref="Completion"/> fails with <see cref="TransferError.Cancelled"/>.</summary>
+    /// <summary>
+    /// Stops the transfer, tells the other side, keeps resumable state; <see cref="Completion"/> fails with
+    /// <see cref="TransferError.Cancelled"/>.
+    /// </summary>
     public async Task CancelAsync()
     {
         await _cancel.CancelAsync().ConfigureAwait(false);

@@ -8,7 +8,9 @@ internal enum ChunkFlags : ushort
 {
     None = 0,
 
-    /// <summary>The chunk is the whole file: no <see cref="MessageType.FileEnd"/> follows, the file's root digest follows from the chunk's.</summary>
+    /// <summary>
+    /// The chunk is the whole file: no <see cref="MessageType.FileEnd"/> follows, the file's root digest follows from the chunk's.
+    /// </summary>
     WholeFile = 1,
 }
 
@@ -28,7 +30,8 @@ internal readonly record struct ChunkHeader(uint FileId, ChunkFlags Flags, long 
         BinaryPrimitives.WriteUInt128BigEndian(destination[20..], Digest);
     }
 
-    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: no header of this version can look like this.</exception>
+    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: no header of this version can look like
+    /// this.</exception>
     public static ChunkHeader Parse(ReadOnlySpan<byte> source)
     {
         ushort flags = BinaryPrimitives.ReadUInt16BigEndian(source[4..]);
@@ -39,7 +42,11 @@ internal readonly record struct ChunkHeader(uint FileId, ChunkFlags Flags, long 
         uint length = BinaryPrimitives.ReadUInt32BigEndian(source[16..]);
         if (length is 0 or > TransferProtocol.MaxChunkLength) throw Malformed($"a payload of {length} bytes is not allowed");
         return new ChunkHeader(
-            BinaryPrimitives.ReadUInt32BigEndian(source), (ChunkFlags)flags, (long)offset, (int)length, BinaryPrimitives.ReadUInt128BigEndian(source[20..]));
+            BinaryPrimitives.ReadUInt32BigEndian(source),
+            (ChunkFlags)flags,
+            (long)offset,
+            (int)length,
+            BinaryPrimitives.ReadUInt128BigEndian(source[20..]));
     }
 
     private static TransferException Malformed(string why) => new(TransferError.ProtocolViolation, $"malformed chunk header: {why}");
@@ -58,12 +65,13 @@ internal readonly record struct Attach(UInt128 Session, ushort Lane)
         BinaryPrimitives.WriteUInt128BigEndian(destination[4..], Session);
     }
 
-    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: another version, or an impossible lane.</exception>
+    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: another version, or an impossible
+    /// lane.</exception>
     public static Attach Parse(ReadOnlySpan<byte> source)
     {
         ushort version = BinaryPrimitives.ReadUInt16BigEndian(source), lane = BinaryPrimitives.ReadUInt16BigEndian(source[2..]);
         if (version != TransferProtocol.Version || lane >= TransferProtocol.MaxLanes)
-            throw new TransferException(TransferError.ProtocolViolation, $"malformed attach message: version {version}, lane {lane}");
+            throw TransferProtocol.Violation($"malformed attach message: version {version}, lane {lane}");
         return new Attach(BinaryPrimitives.ReadUInt128BigEndian(source[4..]), lane);
     }
 }

@@ -52,7 +52,7 @@ internal sealed class ControlReader(PipeReader input)
                 if (announced is 0 or > TransferProtocol.MaxMessageLength)
                 {
                     input.AdvanceTo(buffer.End);
-                    throw new TransferException(TransferError.ProtocolViolation, $"a control message of {announced} bytes is not allowed");
+                    throw TransferProtocol.Violation($"a control message of {announced} bytes is not allowed");
                 }
 
                 length = (int)announced - 1;

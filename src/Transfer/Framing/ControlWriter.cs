@@ -24,10 +24,8 @@ internal sealed class ControlWriter(PipeWriter output)
     private bool _ended; // guarded by _gate: no message is taken any more
 
     /// <summary>Queues a message; after <see cref="Finish"/> it is dropped.</summary>
-    /// <param name="type">Its type.</param>
-    /// <param name="message">What <paramref name="write"/> writes.</param>
-    /// <param name="write">Writes the body; a static lambda.</param>
-    public void Post<T>(MessageType type, T message, Action<T, IBufferWriter<byte>> write)
+    public void Post<T>(MessageType type, T message)
+        where T : IWireMessage
     {
         lock (_gate)
         {
@@ -35,9 +33,10 @@ internal sealed class ControlWriter(PipeWriter output)
             int start = _filling.WrittenCount;
             _filling.WriteUInt32(0);
             _filling.WriteByte((byte)type);
-            write(message, _filling);
+            message.Write(_filling);
             int length = _filling.WrittenCount - start - 4;
-            if (length > TransferProtocol.MaxMessageLength) throw new InvalidOperationException($"a {type} message of {length} bytes was built");
+            if (length > TransferProtocol.MaxMessageLength)
+                throw new InvalidOperationException($"a {type} message of {length} bytes was built");
             Span<byte> written = System.Runtime.InteropServices.MemoryMarshal.AsMemory(_filling.WrittenMemory).Span;
             BinaryPrimitives.WriteUInt32BigEndian(written[start..], (uint)length);
         }
@@ -46,7 +45,7 @@ internal sealed class ControlWriter(PipeWriter output)
     }
 
     /// <summary>Queues a message without a body.</summary>
-    public void Post(MessageType type) => Post(type, 0, static (_, _) => { });
+    public void Post(MessageType type) => Post(type, default(Empty));
 
     /// <summary>Completes once little is queued.</summary>
     public Task WaitForRoomAsync(CancellationToken cancellationToken)
@@ -86,7 +85,8 @@ internal sealed class ControlWriter(PipeWriter output)
                 if (_sending.WrittenCount > 0)
                 {
                     FlushResult result = await output.WriteAsync(_sending.WrittenMemory, cancellationToken).ConfigureAwait(false);
-                    if (result.IsCompleted) throw new TransferException(TransferError.ConnectionLost, "the other side closed the control stream");
+                    if (result.IsCompleted)
+                        throw new TransferException(TransferError.ConnectionLost, "the other side closed the control stream");
                     _sending.ResetWrittenCount();
                 }
 
@@ -109,6 +109,13 @@ internal sealed class ControlWriter(PipeWriter output)
         lock (_gate)
         {
             if (_work.CurrentCount == 0) _work.Release();
+        }
+    }
+
+    private readonly struct Empty : IWireMessage
+    {
+        public void Write(IBufferWriter<byte> writer)
+        {
         }
     }
 }

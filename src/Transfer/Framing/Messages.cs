@@ -1,15 +1,24 @@
 using System.Buffers;
+using FastShare.Transfer.Planning;
 
 namespace FastShare.Transfer.Framing;
 
+/// <summary>The body of a control message.</summary>
+internal interface IWireMessage
+{
+    void Write(IBufferWriter<byte> writer);
+}
+
 /// <summary>The sender's first message.</summary>
 /// <param name="Key">Names the transfer together with the sender's peer id; 32 bytes.</param>
-/// <param name="Instance">Random, chosen once per transfer object: tells a sender that reconnects from another run of the same command.</param>
+/// <param name="Instance">Random, chosen once per transfer object: tells a sender that reconnects from another run of the same
+/// command.</param>
 /// <param name="IsResume">Whether the sender was connected before and goes on; it then waits for <see cref="MessageType.Known"/>.</param>
 /// <param name="ChunkBits">Binary logarithm of the largest chunk size.</param>
 /// <param name="Lanes">Most data streams the sender will open.</param>
 /// <param name="SenderName">What the sender calls itself.</param>
 internal sealed record Offer(ReadOnlyMemory<byte> Key, UInt128 Instance, bool IsResume, int ChunkBits, int Lanes, string SenderName)
+    : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer)
     {
@@ -26,14 +35,19 @@ internal sealed record Offer(ReadOnlyMemory<byte> Key, UInt128 Instance, bool Is
     {
         var reader = new WireReader(MessageType.Offer, body);
         ushort version = reader.ReadUInt16();
-        if (version != TransferProtocol.Version) throw new TransferException(TransferError.Refused, $"the sender speaks version {version} of the transfer protocol, not {TransferProtocol.Version}");
+        if (version != TransferProtocol.Version)
+        {
+            throw new TransferException(
+                TransferError.Refused, $"the sender speaks version {version} of the transfer protocol, not {TransferProtocol.Version}");
+        }
         byte[] key = new byte[TransferId.KeyLength];
         reader.ReadBytes(key);
         UInt128 instance = reader.ReadUInt128();
         byte flags = reader.ReadByte();
         if (flags > 1) throw reader.Malformed($"unknown flags {flags:x2}");
         int chunkBits = reader.ReadByte();
-        if (chunkBits is < ChunkSize.MinBits or > ChunkSize.MaxBits) throw reader.Malformed($"a chunk size of 2^{chunkBits} bytes is not allowed");
+        if (chunkBits is < ChunkSize.MinBits or > ChunkSize.MaxBits)
+            throw reader.Malformed($"a chunk size of 2^{chunkBits} bytes is not allowed");
         int lanes = reader.ReadUInt16();
         if (lanes is < 1 or > TransferProtocol.MaxLanes) throw reader.Malformed($"{lanes} data streams are not allowed");
         string name = reader.ReadText(TransferProtocol.MaxNameLength);
@@ -43,7 +57,7 @@ internal sealed record Offer(ReadOnlyMemory<byte> Key, UInt128 Instance, bool Is
 }
 
 /// <summary>Totals of the manifest, after its last page.</summary>
-internal readonly record struct ManifestEnd(uint Entries, long Files, long Bytes)
+internal readonly record struct ManifestEnd(uint Entries, long Files, long Bytes) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer)
     {
@@ -62,7 +76,7 @@ internal readonly record struct ManifestEnd(uint Entries, long Files, long Bytes
 }
 
 /// <summary>All chunks of a file were handed to the connection.</summary>
-internal readonly record struct FileEnd(uint Id, long Chunks, UInt128 Root)
+internal readonly record struct FileEnd(uint Id, long Chunks, UInt128 Root) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer)
     {
@@ -80,8 +94,11 @@ internal readonly record struct FileEnd(uint Id, long Chunks, UInt128 Root)
     }
 }
 
-/// <summary>A file failed on one side: <see cref="MessageType.FileFailed"/> from the sender, <see cref="MessageType.FileRejected"/> from the receiver.</summary>
-internal readonly record struct FileFailure(uint Id, WireCode Code, string Text)
+/// <summary>
+/// A file failed on one side: <see cref="MessageType.FileFailed"/> from the sender, <see cref="MessageType.FileRejected"/> from the
+/// receiver.
+/// </summary>
+internal readonly record struct FileFailure(uint Id, WireCode Code, string Text) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer)
     {
@@ -100,7 +117,7 @@ internal readonly record struct FileFailure(uint Id, WireCode Code, string Text)
 }
 
 /// <summary>The end of the whole: <see cref="MessageType.Refuse"/> or <see cref="MessageType.Cancel"/>.</summary>
-internal readonly record struct Ending(WireCode Code, string Text)
+internal readonly record struct Ending(WireCode Code, string Text) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer)
     {
@@ -118,7 +135,7 @@ internal readonly record struct Ending(WireCode Code, string Text)
 }
 
 /// <summary>The receiver's yes. Data streams attach with the session id, which nobody else knows.</summary>
-internal readonly record struct Accept(UInt128 Session)
+internal readonly record struct Accept(UInt128 Session) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer) => writer.WriteUInt128(Session);
 
@@ -132,7 +149,7 @@ internal readonly record struct Accept(UInt128 Session)
 }
 
 /// <summary>A chunk was refused and not written; the sender sends it again, once.</summary>
-internal readonly record struct ChunkRejected(uint Id, long Offset, WireCode Code)
+internal readonly record struct ChunkRejected(uint Id, long Offset, WireCode Code) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer)
     {
@@ -151,7 +168,7 @@ internal readonly record struct ChunkRejected(uint Id, long Offset, WireCode Cod
 }
 
 /// <summary>Every file is settled and every folder finished at the receiver.</summary>
-internal readonly record struct Complete(long Files, long Bytes)
+internal readonly record struct Complete(long Files, long Bytes) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer)
     {
@@ -168,8 +185,10 @@ internal readonly record struct Complete(long Files, long Bytes)
     }
 }
 
-/// <summary>One number: <see cref="MessageType.Known"/> (entries the receiver has already) or <see cref="MessageType.FileDone"/> (an id).</summary>
-internal readonly record struct Number(uint Value)
+/// <summary>
+/// One number: <see cref="MessageType.Known"/> (entries the receiver has already) or <see cref="MessageType.FileDone"/> (an id).
+/// </summary>
+internal readonly record struct Number(uint Value) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer) => writer.WriteUInt32(Value);
 
@@ -180,4 +199,10 @@ internal readonly record struct Number(uint Value)
         reader.End();
         return number;
     }
+}
+
+/// <summary>A page of the manifest.</summary>
+internal readonly record struct Page(IReadOnlyList<ManifestEntry> Entries) : IWireMessage
+{
+    public void Write(IBufferWriter<byte> writer) => ManifestPage.Encode(Entries, writer);
 }

@@ -15,7 +15,7 @@ internal sealed record PlannedFile(uint Id, IReadOnlyList<ChunkRange> Ranges, bo
 /// What the receiver wants of the entries <see cref="First"/> to <see cref="First"/> + <see cref="Count"/> − 1: of each file
 /// everything, but for the files listed as exceptions, in order of their ids. Plans follow one another without gaps.
 /// </summary>
-internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<PlannedFile> Exceptions)
+internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<PlannedFile> Exceptions) : IWireMessage
 {
     private const int FixedLength = 12;
     private const int ExceptionLength = 6;
@@ -48,7 +48,8 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
     {
         var reader = new WireReader(MessageType.Plan, body);
         uint first = reader.ReadUInt32(), count = reader.ReadUInt32(), exceptions = reader.ReadUInt32();
-        if (count == 0 || (ulong)first + count > TransferProtocol.MaxEntries) throw reader.Malformed("it covers no entries, or more than there can be");
+        if (count == 0 || (ulong)first + count > TransferProtocol.MaxEntries)
+            throw reader.Malformed("it covers no entries, or more than there can be");
         // The list grows with what is really there: an announced count takes no memory.
         if ((ulong)exceptions * ExceptionLength > (ulong)reader.Remaining) throw reader.Malformed("it is truncated");
         var files = new List<PlannedFile>((int)exceptions);
@@ -59,7 +60,8 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
             if (id < next || id >= first + count) throw reader.Malformed("its files are out of order or out of range");
             next = id + 1L;
             int ranges = reader.ReadUInt16();
-            files.Add(ranges == PendingMark ? new PlannedFile(id, [], IsPending: true) : new PlannedFile(id, ReadRanges(ref reader, ranges)));
+            files.Add(ranges == PendingMark
+                ? new PlannedFile(id, [], IsPending: true) : new PlannedFile(id, ReadRanges(ref reader, ranges)));
         }
 
         reader.End();
@@ -68,7 +70,8 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
 
     private static ChunkRange[] ReadRanges(ref WireReader reader, int count)
     {
-        if (count > TransferProtocol.MaxRangesPerFile) throw reader.Malformed($"{count} ranges of one file are more than {TransferProtocol.MaxRangesPerFile}");
+        if (count > TransferProtocol.MaxRangesPerFile)
+            throw reader.Malformed($"{count} ranges of one file are more than {TransferProtocol.MaxRangesPerFile}");
         if ((long)count * RangeLength > reader.Remaining) throw reader.Malformed("it is truncated");
         if (count == 0) return [];
         var ranges = new ChunkRange[count];
@@ -76,7 +79,8 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
         for (int i = 0; i < count; i++)
         {
             var range = new ChunkRange(reader.ReadInt63(), reader.ReadInt63());
-            if (range.First < next || range.Count == 0 || range.Count > long.MaxValue - range.First) throw reader.Malformed("a range is empty, overlaps another or is out of order");
+            if (range.First < next || range.Count == 0 || range.Count > long.MaxValue - range.First)
+                throw reader.Malformed("a range is empty, overlaps another or is out of order");
             next = range.First + range.Count;
             ranges[i] = range;
         }

@@ -1,6 +1,8 @@
 namespace FastShare.Transfer.Framing;
 
-/// <summary>Names and limits of the transfer protocol, version 1 (docs/wire-format.md). Each limit is checked before memory is taken.</summary>
+/// <summary>
+/// Names and limits of the transfer protocol, version 1 (docs/wire-format.md). Each limit is checked before memory is taken.
+/// </summary>
 internal static class TransferProtocol
 {
     /// <summary>The control stream of a transfer.</summary>
@@ -41,6 +43,9 @@ internal static class TransferProtocol
     /// missed keep-alives; with the once-a-second check a stall is noticed within 15 s.
     /// </summary>
     public const int SilenceSeconds = 13;
+
+    /// <summary>The other side broke the protocol.</summary>
+    public static TransferException Violation(string what) => new(TransferError.ProtocolViolation, what);
 }
 
 /// <summary>Kinds of control messages. Below 64: from the sender; below 128: from the receiver; above: from either.</summary>

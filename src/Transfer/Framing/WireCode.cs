@@ -24,7 +24,9 @@ internal enum WireCode : ushort
 /// <summary>Translates between what is told on the wire and what a caller is told.</summary>
 internal static class WireCodes
 {
-    /// <summary>What the other side is told about a failure here. Causes that concern only this side's network are not told apart.</summary>
+    /// <summary>
+    /// What the other side is told about a failure here. Causes that concern only this side's network are not told apart.
+    /// </summary>
     public static WireCode ToWire(this TransferError error) => error switch
     {
         TransferError.Refused => WireCode.NoConsent,

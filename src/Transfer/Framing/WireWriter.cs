@@ -38,7 +38,9 @@ internal static class WireWriter
         writer.Advance(16);
     }
 
-    /// <summary>Text behind its length in bytes (u16); cut at a whole character where it is longer than <paramref name="maxLength"/> bytes.</summary>
+    /// <summary>
+    /// Text behind its length in bytes (u16); cut at a whole character where it is longer than <paramref name="maxLength"/> bytes.
+    /// </summary>
     public static void WriteText(this IBufferWriter<byte> writer, string text, int maxLength)
     {
         Span<byte> field = writer.GetSpan(2 + maxLength)[..(2 + maxLength)];

@@ -26,7 +26,8 @@ internal sealed class ChunkWork
     }
 
     /// <summary>Work items for one transfer.</summary>
-    public static ObjectPool<ChunkWork> CreatePool() => new DefaultObjectPool<ChunkWork>(new Policy(), maximumRetained: 2 * TransferProtocol.MaxLanes);
+    public static ObjectPool<ChunkWork> CreatePool() =>
+        new DefaultObjectPool<ChunkWork>(new Policy(), maximumRetained: 2 * TransferProtocol.MaxLanes);
 
     private sealed class Policy : PooledObjectPolicy<ChunkWork>
     {

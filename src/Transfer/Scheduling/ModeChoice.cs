@@ -16,10 +16,16 @@ internal readonly record struct ModeChoice(TransferMode Mode, string Why)
     /// </summary>
     public static ModeChoice For(long files, long bytes)
     {
-        if (files < ManyFiles) return new ModeChoice(TransferMode.Sequential, string.Create(CultureInfo.InvariantCulture, $"{files} files: few enough to go one after another"));
+        if (files < ManyFiles)
+        {
+            return new ModeChoice(
+                TransferMode.Sequential, string.Create(CultureInfo.InvariantCulture, $"{files} files: few enough to go one after another"));
+        }
         long average = bytes / files;
         return average < SmallFile
-            ? new ModeChoice(TransferMode.Parallel, string.Create(CultureInfo.InvariantCulture, $"{files} files of {average / 1024.0:0.#} KiB on average: opening them takes longer than sending them"))
-            : new ModeChoice(TransferMode.Sequential, string.Create(CultureInfo.InvariantCulture, $"{files} files of {average / 1048576.0:0.#} MiB on average: large enough to fill one stream"));
+            ? new ModeChoice(TransferMode.Parallel, string.Create(CultureInfo.InvariantCulture,
+                $"{files} files of {average / 1024.0:0.#} KiB on average: opening them takes longer than sending them"))
+            : new ModeChoice(TransferMode.Sequential, string.Create(CultureInfo.InvariantCulture,
+                $"{files} files of {average / 1048576.0:0.#} MiB on average: large enough to fill one stream"));
     }
 }

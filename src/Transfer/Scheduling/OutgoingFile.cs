@@ -19,7 +19,12 @@ internal sealed class OutgoingFile
         Entry = entry;
         ChunkSize = Framing.ChunkSize.Of(entry.Size, chunkBits);
         Chunks = Framing.ChunkSize.Count(entry.Size, ChunkSize);
-        if (Chunks > Array.MaxLength) throw new TransferException(TransferError.SourceNotFound, $"{PeerText.Escape(entry.Path)} is too large to be sent: {entry.Size} bytes") { Path = entry.Path };
+        if (Chunks > Array.MaxLength)
+        {
+            throw new TransferException(TransferError.SourceNotFound,
+                $"{PeerText.Escape(entry.Path)} is too large to be sent: {entry.Size} bytes")
+            { Path = entry.Path };
+        }
         _digests = Chunks == 0 ? [] : new UInt128[Chunks];
         _known = Chunks == 0 ? [] : new ulong[(Chunks + 63) / 64];
     }

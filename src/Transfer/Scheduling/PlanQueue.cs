@@ -45,7 +45,8 @@ internal sealed class PlanQueue
     {
         lock (_gate)
         {
-            if (plan.First != _covered) throw new TransferException(TransferError.ProtocolViolation, $"the receiver's plan goes on at entry {plan.First} instead of {_covered}");
+            if (plan.First != _covered)
+                throw TransferProtocol.Violation($"the receiver's plan goes on at entry {plan.First} instead of {_covered}");
             _covered += plan.Count;
             _plans.Enqueue(plan);
         }
@@ -67,7 +68,9 @@ internal sealed class PlanQueue
         _news.Signal();
     }
 
-    /// <summary>The next file, or null at the end. Entries that are no files are given out too. Each is ended by <see cref="Done"/>.</summary>
+    /// <summary>
+    /// The next file, or null at the end. Entries that are no files are given out too. Each is ended by <see cref="Done"/>.
+    /// </summary>
     public async ValueTask<FileTask?> NextAsync(CancellationToken cancellationToken)
     {
         while (true)

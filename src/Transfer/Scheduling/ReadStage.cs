@@ -34,7 +34,8 @@ internal sealed class ReadStage(
                 {
                     await SendFileAsync(source, task, cancellationToken).ConfigureAwait(false);
                 }
-                catch (TransferException e) when (e.Error is TransferError.SourceChanged or TransferError.SourceNotFound or TransferError.AccessDenied or TransferError.StorageFault)
+                catch (TransferException e) when (e.Error is TransferError.SourceChanged or TransferError.SourceNotFound
+                    or TransferError.AccessDenied or TransferError.StorageFault)
                 {
                     Fail(source.Entry, e);
                 }
@@ -42,7 +43,7 @@ internal sealed class ReadStage(
             else if (source.Entry.Kind == EntryKind.File)
             {
                 // It failed on an earlier connection; this receiver has to be told again.
-                control.Post(MessageType.FileFailed, new FileFailure(task.Id, WireCode.SourceChanged, "the file could not be sent"), static (m, w) => m.Write(w));
+                control.Post(MessageType.FileFailed, new FileFailure(task.Id, WireCode.SourceChanged, "the file could not be sent"));
             }
 
             plan.Done();
@@ -53,7 +54,7 @@ internal sealed class ReadStage(
     private void Fail(ManifestEntry entry, TransferException failure)
     {
         if (!state.SettleFailed(entry, failure)) return;
-        control.Post(MessageType.FileFailed, new FileFailure(entry.Id, failure.Error.ToWire(), failure.Message), static (m, w) => m.Write(w));
+        control.Post(MessageType.FileFailed, new FileFailure(entry.Id, failure.Error.ToWire(), failure.Message));
     }
 
     private async Task SendFileAsync(SourceEntry source, FileTask task, CancellationToken cancellationToken)
@@ -83,10 +84,11 @@ internal sealed class ReadStage(
     private void EndFile(OutgoingFile file)
     {
         file.Ended = true;
-        control.Post(MessageType.FileEnd, new FileEnd(file.Entry.Id, file.Chunks, file.Root(_digester)), static (m, w) => m.Write(w));
+        control.Post(MessageType.FileEnd, new FileEnd(file.Entry.Id, file.Chunks, file.Root(_digester)));
     }
 
-    private async ValueTask SendChunkAsync(SourceFile content, OutgoingFile file, long index, bool isRepair, CancellationToken cancellationToken)
+    private async ValueTask SendChunkAsync(
+        SourceFile content, OutgoingFile file, long index, bool isRepair, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         int length = ChunkSize.LengthOf(index, file.Entry.Size, file.ChunkSize);
@@ -108,7 +110,8 @@ internal sealed class ReadStage(
         if (file.Knows(index)) state.Transfer.Meter.AddResent(length);
         bool changed = file.Learn(index, digest);
         ChunkWork work = works.Get();
-        work.Set(new ChunkHeader(file.Entry.Id, whole ? ChunkFlags.WholeFile : ChunkFlags.None, index * file.ChunkSize, length, digest), block);
+        work.Set(
+            new ChunkHeader(file.Entry.Id, whole ? ChunkFlags.WholeFile : ChunkFlags.None, index * file.ChunkSize, length, digest), block);
         try
         {
             await chunks.WriteAsync(work, cancellationToken).ConfigureAwait(false);
@@ -166,5 +169,8 @@ internal sealed class ReadStage(
     }
 
     private static TransferException Changed(ManifestEntry entry) =>
-        new(TransferError.SourceChanged, $"{PeerText.Escape(entry.Path)} changed while it was being sent; send it again") { Path = entry.Path };
+        new(TransferError.SourceChanged, $"{PeerText.Escape(entry.Path)} changed while it was being sent; send it again")
+        {
+            Path = entry.Path,
+        };
 }

@@ -11,9 +11,17 @@ namespace FastShare.Transfer.Scheduling;
 /// </summary>
 internal static class SendLane
 {
-    /// <summary>Runs until the queue is complete, or until <paramref name="goOn"/> says no, between two chunks. Does not complete the stream.</summary>
+    /// <summary>
+    /// Runs until the queue is complete, or until <paramref name="goOn"/> says no, between two chunks. Does not complete the stream.
+    /// </summary>
     public static async Task RunAsync(
-        PipeWriter output, Attach attach, ChannelReader<ChunkWork> chunks, ObjectPool<ChunkWork> works, ProgressMeter meter, Func<bool> goOn, CancellationToken cancellationToken)
+        PipeWriter output,
+        Attach attach,
+        ChannelReader<ChunkWork> chunks,
+        ObjectPool<ChunkWork> works,
+        ProgressMeter meter,
+        Func<bool> goOn,
+        CancellationToken cancellationToken)
     {
         attach.Write(output.GetSpan(Attach.Size));
         output.Advance(Attach.Size);

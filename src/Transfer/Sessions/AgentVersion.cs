@@ -11,7 +11,8 @@ internal static class AgentVersion
     public static string? NameIn(string agentVersion)
     {
         int open = agentVersion.IndexOf('(', StringComparison.Ordinal);
-        bool named = agentVersion.StartsWith(Program, StringComparison.Ordinal) && open > Program.Length && agentVersion.EndsWith(')') && agentVersion[open - 1] == ' ';
+        bool named = agentVersion.StartsWith(Program, StringComparison.Ordinal) && open > Program.Length && agentVersion.EndsWith(')')
+            && agentVersion[open - 1] == ' ';
         string name = named ? agentVersion[(open + 1)..^1] : "";
         return name.Length > 0 && System.Text.Encoding.UTF8.GetByteCount(name) <= FastShareOptions.MaxNameLength ? name : null;
     }

@@ -72,7 +72,7 @@ internal sealed class ControlSession : IAsyncDisposable
 
     /// <summary>Tells the other side how this ends. The last message.</summary>
     public void PostEnding(MessageType type, TransferException why) =>
-        Writer.Post(type, new Ending(why.Error.ToWire(), why.Message), static (m, w) => m.Write(w));
+        Writer.Post(type, new Ending(why.Error.ToWire(), why.Message));
 
     /// <summary>
     /// Sends what is queued, ends the writing direction, and, if <paramref name="awaitEnd"/>, waits until the other side ended its

@@ -50,7 +50,8 @@ internal sealed class EventLog<T>(int capacity)
     /// <summary>The events kept, then every later one.</summary>
     public async IAsyncEnumerable<T> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        Channel<T> channel = Channel.CreateBounded<T>(new BoundedChannelOptions(capacity) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+        Channel<T> channel = Channel.CreateBounded<T>(
+            new BoundedChannelOptions(capacity) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
         lock (_gate)
         {
             foreach (T item in _kept) channel.Writer.TryWrite(item);

@@ -109,8 +109,8 @@ internal sealed partial class IncomingTransfer
     }
 
     /// <summary>
-    /// Checks that there is room for what <see cref="Plan"/> has asked for up to <paramref name="planned"/>, before the sender is told. Files
-    /// that are there already need none, so this is not done with the manifest's totals.
+    /// Checks that there is room for what <see cref="Plan"/> has asked for up to <paramref name="planned"/>, before the sender is told.
+    /// Files that are there already need none, so this is not done with the manifest's totals.
     /// </summary>
     /// <exception cref="TransferException"><see cref="TransferError.StorageFull"/>.</exception>
     public void Expect(uint planned)

@@ -77,13 +77,16 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private void CheckQuota()
     {
         (_, long bytes) = Manifest.Totals;
-        if (bytes > _quota) throw new TransferException(TransferError.StorageFull, $"the offer has at least {bytes} bytes, and {_quota} are allowed");
+        if (bytes > _quota)
+            throw new TransferException(TransferError.StorageFull, $"the offer has at least {bytes} bytes, and {_quota} are allowed");
     }
 
     /// <summary>Messages go there from now on; null: nowhere, the next plan will tell.</summary>
     public void Connect(ControlWriter? control) => _control = control;
 
-    /// <summary>The file a chunk belongs to; null with a reason: it belongs to none. Null without: to one that failed, pass it over.</summary>
+    /// <summary>
+    /// The file a chunk belongs to; null with a reason: it belongs to none. Null without: to one that failed, pass it over.
+    /// </summary>
     public IncomingFile? Locate(in ChunkHeader header, uint planned, out string? violation)
     {
         violation = null;
@@ -97,13 +100,15 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         lock (_gate)
         {
             if (_failed.ContainsKey(header.FileId)) return null;
-            if (entry.Kind != EntryKind.File || _settled.Contains(header.FileId)) violation = $"chunk of entry {header.FileId}, of which none is missing";
+            if (entry.Kind != EntryKind.File || _settled.Contains(header.FileId))
+                violation = $"chunk of entry {header.FileId}, of which none is missing";
         }
 
         if (violation is not null) return null;
         uint chunkSize = ChunkSize.Of(entry.Size, Offer.ChunkBits);
         bool whole = entry.Size <= chunkSize;
-        if (header.Offset >= entry.Size || header.Offset % chunkSize != 0 || header.Length != ChunkSize.LengthOf(header.Offset / chunkSize, entry.Size, chunkSize)
+        if (header.Offset >= entry.Size || header.Offset % chunkSize != 0
+            || header.Length != ChunkSize.LengthOf(header.Offset / chunkSize, entry.Size, chunkSize)
             || header.Flags != (whole ? ChunkFlags.WholeFile : ChunkFlags.None))
         {
             violation = $"{header.Length} bytes at {header.Offset} are no chunk of file {header.FileId}";
@@ -113,7 +118,9 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         return Begin(entry);
     }
 
-    /// <summary>Stores a verified chunk; blocks. False: it was there already and nothing was written, which was not to be expected.</summary>
+    /// <summary>
+    /// Stores a verified chunk; blocks. False: it was there already and nothing was written, which was not to be expected.
+    /// </summary>
     /// <param name="file">Its file, from <see cref="Locate"/>.</param>
     /// <param name="header">Its header.</param>
     /// <param name="payload">The chunk.</param>
@@ -177,14 +184,19 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     public IncomingFile? EndFile(FileEnd end, uint planned)
     {
         ManifestEntry? entry = end.Id < planned ? Manifest[end.Id] : null;
-        if (entry is not { Kind: EntryKind.File }) throw new TransferException(TransferError.ProtocolViolation, $"the sender ended file {end.Id}, which was not asked for");
+        if (entry is not { Kind: EntryKind.File })
+            throw TransferProtocol.Violation($"the sender ended file {end.Id}, which was not asked for");
         lock (_gate)
         {
             if (_settled.Contains(end.Id)) return null;
         }
 
         IncomingFile file = Begin(entry);
-        if (end.Chunks != file.Chunks || file.Chunks == 1) throw new TransferException(TransferError.ProtocolViolation, $"the sender counts {end.Chunks} chunks of {PeerText.Escape(entry.Path)}, which has {file.Chunks}");
+        if (end.Chunks != file.Chunks || file.Chunks == 1)
+        {
+            string wrong = $"the sender counts {end.Chunks} chunks of {PeerText.Escape(entry.Path)}, which has {file.Chunks}";
+            throw TransferProtocol.Violation(wrong);
+        }
         try
         {
             lock (file.Gate)
@@ -206,11 +218,15 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     public void FailFile(FileFailure failure, uint planned)
     {
         ManifestEntry? entry = failure.Id < planned ? Manifest[failure.Id] : null;
-        if (entry is not { Kind: EntryKind.File }) throw new TransferException(TransferError.ProtocolViolation, $"the sender failed file {failure.Id}, which was not asked for");
-        SettleFailed(entry, new TransferException(failure.Code.ToError(), $"the sender could not send {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}") { Peer = Transfer.Peer, Path = entry.Path }, discard: true);
+        if (entry is not { Kind: EntryKind.File })
+            throw TransferProtocol.Violation($"the sender failed file {failure.Id}, which was not asked for");
+        string why = $"the sender could not send {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}";
+        SettleFailed(entry, new TransferException(failure.Code.ToError(), why) { Peer = Transfer.Peer, Path = entry.Path }, discard: true);
     }
 
-    /// <summary>Hands a complete, verified file to storage for publication; not before the whole manifest is known to be safe. Blocks.</summary>
+    /// <summary>
+    /// Hands a complete, verified file to storage for publication; not before the whole manifest is known to be safe. Blocks.
+    /// </summary>
     public void Publish(IncomingFile file)
     {
         if (!Manifest.IsComplete)
@@ -284,7 +300,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         foreach (TransferException failure in Store.Finish()) Transfer.TellFailure(failure);
         lock (_gate)
         {
-            if (_settledFiles < files) throw new TransferException(TransferError.StorageFault, $"{files - _settledFiles} files were not published");
+            if (_settledFiles < files)
+                throw new TransferException(TransferError.StorageFault, $"{files - _settledFiles} files were not published");
         }
 
         Store.DiscardStaging();
@@ -313,7 +330,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     {
         if (file.Content is not null) return file.Content;
         if (Volatile.Read(ref _openFiles) >= MaxOpenFiles)
-            throw new TransferException(TransferError.ProtocolViolation, $"the sender has begun more than {MaxOpenFiles} files without ending them");
+            throw TransferProtocol.Violation($"the sender has begun more than {MaxOpenFiles} files without ending them");
         file.Content = Store.OpenFile(file.Entry, file.ChunkSize);
         Interlocked.Increment(ref _openFiles);
         return file.Content;
@@ -338,13 +355,15 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     /// </summary>
     private bool Verify(IncomingFile file)
     {
-        if (file.IsReceived || file.IsOver || file.Writers > 0 || file.Outstanding > 0 || (file.Chunks != 1 && file.End is null)) return false;
+        if (file.IsReceived || file.IsOver || file.Writers > 0 || file.Outstanding > 0 || (file.Chunks != 1 && file.End is null))
+            return false;
         for (long index = 0; index < file.Chunks && !file.Content!.IsComplete; index++)
         {
             if (file.Content.HasChunk(index)) continue;
             file.Outstanding++;
             file.AllowsDuplicates = true;
-            _control?.Post(MessageType.ChunkRejected, new ChunkRejected(file.Entry.Id, index * file.ChunkSize, WireCode.VerificationFailed), static (m, w) => m.Write(w));
+            _control?.Post(
+                MessageType.ChunkRejected, new ChunkRejected(file.Entry.Id, index * file.ChunkSize, WireCode.VerificationFailed));
         }
 
         if (file.Outstanding > 0) return false;
@@ -354,7 +373,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             if (file.Root != file.End!.Value.Root)
             {
                 file.DropsStaged = true;
-                throw new TransferException(TransferError.VerificationFailed, $"{PeerText.Escape(file.Entry.Path)}: its chunks are not those the sender has; send it again") { Path = file.Entry.Path };
+                string why = $"{PeerText.Escape(file.Entry.Path)}: its chunks are not those the sender has; send it again";
+                throw new TransferException(TransferError.VerificationFailed, why) { Path = file.Entry.Path };
             }
         }
 
@@ -383,7 +403,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         if (file is not null)
         {
             Transfer.Tell(new TransferEvent.FileCompleted(entry.Path, entry.Size, Digester.ToText(file.Root)));
-            _control?.Post(MessageType.FileDone, new Number(entry.Id), static (m, w) => m.Write(w));
+            _control?.Post(MessageType.FileDone, new Number(entry.Id));
             End(file);
         }
 
@@ -395,7 +415,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
     private void SettleFailed(ManifestEntry entry, TransferException failure, bool discard, bool alreadyReceived = false)
     {
-        var named = failure.Path is null ? new TransferException(failure.Error, failure.Message, failure) { Peer = Transfer.Peer, Path = entry.Path } : failure;
+        var named = failure.Path is null
+            ? new TransferException(failure.Error, failure.Message, failure) { Peer = Transfer.Peer, Path = entry.Path } : failure;
         lock (_gate)
         {
             if (!TrySettle(entry)) return;
@@ -425,7 +446,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     }
 
     private void PostRejected(uint id, TransferException failure) =>
-        _control?.Post(MessageType.FileRejected, new FileFailure(id, failure.Error.ToWire(), failure.Message), static (m, w) => m.Write(w));
+        _control?.Post(MessageType.FileRejected, new FileFailure(id, failure.Error.ToWire(), failure.Message));
 
     /// <summary>Under the gate.</summary>
     private bool TrySettle(ManifestEntry entry)

@@ -18,7 +18,9 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
     /// <summary>A stream must say what it is for within this time.</summary>
     private static readonly TimeSpan FirstMessage = TimeSpan.FromSeconds(10);
 
-    /// <summary>A connected sender that says nothing for this long may be replaced by a new run of itself: two missed keep-alives.</summary>
+    /// <summary>
+    /// A connected sender that says nothing for this long may be replaced by a new run of itself: two missed keep-alives.
+    /// </summary>
     private static readonly TimeSpan Doubtful = TimeSpan.FromSeconds(2 * TransferProtocol.KeepAliveSeconds);
 
     /// <summary>What arrives this soon after a sender's end may have been under way.</summary>
@@ -94,14 +96,14 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         using var deadline = new CancellationTokenSource(FirstMessage, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
         ReadResult first = await stream.Input.ReadAtLeastAsync(Attach.Size, either.Token).ConfigureAwait(false);
-        if (first.Buffer.Length < Attach.Size) throw new TransferException(TransferError.ProtocolViolation, "a data stream ended before it said what it belongs to");
+        if (first.Buffer.Length < Attach.Size) throw TransferProtocol.Violation("a data stream ended before it said what it belongs to");
         Attach attach = ParseAttach(first.Buffer);
         stream.Input.AdvanceTo(first.Buffer.GetPosition(Attach.Size));
         ReceiveAttempt? attempt;
         lock (_gate) _sessions.TryGetValue(attach.Session, out attempt);
         // The id alone is not enough: nobody else may feed a transfer, even if it learnt the id.
         if (attempt is null || attempt.Peer != stream.Peer)
-            throw new TransferException(TransferError.ProtocolViolation, $"a data stream of {stream.Peer.ToShortString()} names no session of that peer") { Peer = stream.Peer };
+            throw TransferProtocol.Violation($"a data stream of {stream.Peer.ToShortString()} names no session of that peer");
         await attempt.RunLaneAsync(stream, attach).ConfigureAwait(false);
     }
 
@@ -114,7 +116,8 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         foreach (LiveTransfer one in live)
         {
             await one.Turn.WaitAsync().ConfigureAwait(false);
-            await EndAsync(one, new TransferException(TransferError.Cancelled, "the node was stopped; the sender can resume later")).ConfigureAwait(false);
+            await EndAsync(one, new TransferException(TransferError.Cancelled, "the node was stopped; the sender can resume later"))
+                .ConfigureAwait(false);
             one.Turn.Release();
         }
 
@@ -137,7 +140,8 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         try
         {
             ControlMessage message = await control.ReadAsync(either.Token).ConfigureAwait(false);
-            if (message.Type != MessageType.Offer) throw new TransferException(TransferError.ProtocolViolation, $"a transfer begins with an offer, not with {message.Type}");
+            if (message.Type != MessageType.Offer)
+                throw TransferProtocol.Violation($"a transfer begins with an offer, not with {message.Type}");
             return Offer.Parse(message.Body);
         }
         catch (OperationCanceledException) when (deadline.IsCancellationRequested)
@@ -166,7 +170,8 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
             }
 
             if (await IsAliveAsync(earlier, cancellationToken).ConfigureAwait(false))
-                throw new TransferException(TransferError.AlreadyReceiving, "these files are being received from you already, by another run of the same command");
+                throw new TransferException(
+                    TransferError.AlreadyReceiving, "these files are being received from you already, by another run of the same command");
 
             // An earlier run of the sender, which is gone: what it left on disk is what this one resumes.
             lock (_gate)
@@ -176,7 +181,8 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
             }
 
             await earlier.Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
-            await EndAsync(earlier, new TransferException(TransferError.ConnectionLost, "the sender was started anew") { Peer = peer }).ConfigureAwait(false);
+            await EndAsync(earlier, new TransferException(TransferError.ConnectionLost, "the sender was started anew") { Peer = peer })
+                .ConfigureAwait(false);
             earlier.Turn.Release();
         }
     }
@@ -204,10 +210,13 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
     {
         _stop.Token.ThrowIfCancellationRequested();
         if (_live.Count >= _limits.Transfers)
-            throw new TransferException(TransferError.Refused, $"{_limits.Transfers} transfers are under way here, which is the limit; try again later");
+            throw new TransferException(
+                TransferError.Refused, $"{_limits.Transfers} transfers are under way here, which is the limit; try again later");
         if (_live.Values.Count(one => one.Incoming.Transfer.Peer == peer) >= _limits.TransfersPerPeer)
-            throw new TransferException(TransferError.Refused, $"{_limits.TransfersPerPeer} transfers from you are under way here, which is the limit; try again later");
-        var live = new LiveTransfer(new IncomingTransfer(new Transfer(peer, isIncoming: true, _time), id, offer, Math.Min(_limits.Entries, TransferProtocol.MaxEntries)));
+            throw new TransferException(TransferError.Refused,
+                $"{_limits.TransfersPerPeer} transfers from you are under way here, which is the limit; try again later");
+        var live = new LiveTransfer(new IncomingTransfer(
+            new Transfer(peer, isIncoming: true, _time), id, offer, Math.Min(_limits.Entries, TransferProtocol.MaxEntries)));
         _live.Add(id, live);
         _announced.Add(live.Incoming.Transfer);
         return live;
@@ -279,20 +288,23 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         {
             bool superseded;
             lock (_gate) superseded = ticket != live.Ticket;
-            if (transfer.Cancelled.IsCancellationRequested) failure = new TransferException(TransferError.Cancelled, "cancelled by the receiver; the sender can resume later");
-            else if (_stop.IsCancellationRequested) failure = new TransferException(TransferError.Cancelled, "the receiver was stopped; sending the same again resumes");
+            if (transfer.Cancelled.IsCancellationRequested)
+                failure = Failure(transfer, TransferError.Cancelled, "cancelled by the receiver; the sender can resume later");
+            else if (_stop.IsCancellationRequested)
+                failure = Failure(transfer, TransferError.Cancelled, "the receiver was stopped; sending the same again resumes");
             if (failure is not null) await attempt.SayGoodbyeAsync(failure).ConfigureAwait(false);
-            else if (!superseded && !live.Incoming.IsAccepted) failure = new TransferException(TransferError.ConnectionLost, $"the connection to {transfer.Peer.ToShortString()} was lost before the offer was answered") { Peer = transfer.Peer };
+            else if (!superseded && !live.Incoming.IsAccepted)
+                failure = Failure(transfer, TransferError.ConnectionLost, "the connection was lost before the offer was answered");
         }
-        catch (Exception e) when (live.Incoming.IsAccepted && e is TransportException or TransferException { Error: TransferError.ConnectionLost })
+        catch (Exception e) when (live.Incoming.IsAccepted && IsConnectionLoss(e))
         {
             LogLost(_logger, transfer.Peer, e.Message);
             transfer.Tell(new TransferEvent.Retrying(1, e.Message, _limits.ReconnectWindow));
         }
         catch (Exception e)
         {
-            failure = e as TransferException ?? new TransferException(
-                e is TransportException ? TransferError.ConnectionLost : TransferError.StorageFault, $"receiving from {transfer.Peer.ToShortString()} failed: {e.Message}", e) { Peer = transfer.Peer };
+            failure = e as TransferException
+                ?? Failure(transfer, IsConnectionLoss(e) ? TransferError.ConnectionLost : TransferError.StorageFault, e.Message, e);
             LogFailed(_logger, transfer.Peer, failure);
             if (failure.Error != TransferError.ConnectionLost) await attempt.SayGoodbyeAsync(failure).ConfigureAwait(false);
         }
@@ -326,9 +338,11 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
                     if (ticket != live.Ticket) return;
                 }
 
-                await EndAsync(live, transfer.Cancelled.IsCancellationRequested
-                    ? new TransferException(TransferError.Cancelled, "cancelled; the sender can resume later") { Peer = transfer.Peer }
-                    : new TransferException(TransferError.ConnectionLost, $"the sender {transfer.Peer.ToShortString()} did not come back within {_limits.ReconnectWindow.TotalSeconds:0} s; it can resume later") { Peer = transfer.Peer }).ConfigureAwait(false);
+                string late = $"the sender did not come back within {_limits.ReconnectWindow.TotalSeconds:0} s; it can resume later";
+                TransferException failure = transfer.Cancelled.IsCancellationRequested
+                    ? Failure(transfer, TransferError.Cancelled, "cancelled; the sender can resume later")
+                    : Failure(transfer, TransferError.ConnectionLost, late);
+                await EndAsync(live, failure).ConfigureAwait(false);
             }
             finally
             {
@@ -359,13 +373,20 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            failure ??= e as TransferException ?? new TransferException(TransferError.StorageFault, $"storage could not be closed: {e.Message}", e);
+            failure ??= e as TransferException ?? new TransferException(
+                TransferError.StorageFault, $"storage could not be closed: {e.Message}", e);
         }
 
         _announced.Forget(transfer => ReferenceEquals(transfer, live.Incoming.Transfer));
         if (failure is null) live.Incoming.Transfer.Succeed();
         else live.Incoming.Transfer.Fail(failure);
     }
+
+    private static bool IsConnectionLoss(Exception e) =>
+        e is TransportException or TransferException { Error: TransferError.ConnectionLost };
+
+    private static TransferException Failure(Transfer transfer, TransferError error, string why, Exception? cause = null) =>
+        new(error, $"receiving from {transfer.Peer.ToShortString()}: {why}", cause) { Peer = transfer.Peer };
 
     private static UInt128 NewSession()
     {

@@ -24,7 +24,12 @@ internal sealed class LiveTransfer(IncomingTransfer incoming)
 
 /// <summary>How an incoming transfer ended, kept for a sender that lost the connection before it was told.</summary>
 internal sealed record FinishedTransfer(
-    TransferId Id, UInt128 Instance, uint Entries, Complete Complete, IReadOnlyDictionary<uint, TransferException> Rejected, TransferException? Failure)
+    TransferId Id,
+    UInt128 Instance,
+    uint Entries,
+    Complete Complete,
+    IReadOnlyDictionary<uint, TransferException> Rejected,
+    TransferException? Failure)
 {
     public static FinishedTransfer Of(IncomingTransfer incoming, TransferException? failure) => new(
         incoming.Id, incoming.Offer.Instance, incoming.Manifest.Count,
@@ -33,7 +38,7 @@ internal sealed record FinishedTransfer(
     /// <summary>Tells the end to the sender that has come back.</summary>
     public async Task TellAgainAsync(ControlSession control)
     {
-        control.Writer.Post(MessageType.Known, new Number(Entries), static (m, w) => m.Write(w));
+        control.Writer.Post(MessageType.Known, new Number(Entries));
         if (Failure is not null)
         {
             control.PostEnding(MessageType.Refuse, Failure);
@@ -41,10 +46,10 @@ internal sealed record FinishedTransfer(
         else
         {
             // No data stream will attach, so the session id is never used.
-            control.Writer.Post(MessageType.Accept, new Accept(0), static (m, w) => m.Write(w));
+            control.Writer.Post(MessageType.Accept, new Accept(0));
             foreach ((uint id, TransferException rejected) in Rejected)
-                control.Writer.Post(MessageType.FileRejected, new FileFailure(id, rejected.Error.ToWire(), rejected.Message), static (m, w) => m.Write(w));
-            control.Writer.Post(MessageType.Complete, Complete, static (m, w) => m.Write(w));
+                control.Writer.Post(MessageType.FileRejected, new FileFailure(id, rejected.Error.ToWire(), rejected.Message));
+            control.Writer.Post(MessageType.Complete, Complete);
         }
 
         await control.FinishAsync(awaitEnd: true).ConfigureAwait(false);

@@ -19,7 +19,9 @@ internal sealed class Liveness(TimeProvider time, ControlWriter control)
     /// <summary>Whether the other side is to be given up.</summary>
     public bool IsSilent => Silence.TotalSeconds >= TransferProtocol.SilenceSeconds;
 
-    /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: the other side fell silent, or <paramref name="check"/> says so.</exception>
+    /// <exception cref="TransferException">
+    /// <see cref="TransferError.ConnectionLost"/>: the other side fell silent, or <paramref name="check"/> says so.
+    /// </exception>
     public async Task RunAsync(Action? check, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1), time);
@@ -27,7 +29,8 @@ internal sealed class Liveness(TimeProvider time, ControlWriter control)
         {
             if (second % TransferProtocol.KeepAliveSeconds == 0) control.Post(MessageType.KeepAlive);
             if (IsSilent)
-                throw new TransferException(TransferError.ConnectionLost, $"the other side has sent nothing for {TransferProtocol.SilenceSeconds} s");
+                throw new TransferException(
+                    TransferError.ConnectionLost, $"the other side has sent nothing for {TransferProtocol.SilenceSeconds} s");
             check?.Invoke();
         }
     }

@@ -40,8 +40,8 @@ internal sealed class NameSearch(FastShareNode node, string name, TimeProvider t
         lock (_gate)
         {
             if (_matches.Count == 1) return _matches.First();
-            throw new TransferException(
-                TransferError.PeerNotReachable, $"{_matches.Count} peers are named '{PeerText.Escape(name)}': {string.Join(", ", _matches)}; use the peer id of the one you mean");
+            string several = $"{_matches.Count} peers are named '{PeerText.Escape(name)}': {string.Join(", ", _matches)}";
+            throw new TransferException(TransferError.PeerNotReachable, $"{several}; use the peer id of the one you mean");
         }
     }
 

@@ -55,7 +55,8 @@ internal sealed class OfferedManifest(long maxEntries)
         lock (_gate)
         {
             (long filesBefore, long bytesBefore) = (_validator.Files, _validator.TotalBytes);
-            if (_entries.Count + page.Count > maxEntries) throw new TransferException(TransferError.Refused, $"the manifest has more than {maxEntries} entries, the limit here");
+            if (_entries.Count + page.Count > maxEntries)
+                throw new TransferException(TransferError.Refused, $"the manifest has more than {maxEntries} entries, the limit here");
             foreach (ManifestEntry entry in page)
             {
                 _validator.Add(entry);
@@ -99,6 +100,7 @@ internal sealed class OfferedManifest(long maxEntries)
     {
         bool complete = IsComplete;
         lock (_gate)
-            return new TransferOffer(peer, peerName, [.. _validator.RootNames], _validator.Files, _validator.TotalBytes, [.. _validator.HiddenNames], complete);
+            return new TransferOffer(
+                peer, peerName, [.. _validator.RootNames], _validator.Files, _validator.TotalBytes, [.. _validator.HiddenNames], complete);
     }
 }

@@ -50,10 +50,11 @@ internal sealed partial class OutgoingTransfer(
         {
             TransferException failure = e switch
             {
-                OperationCanceledException => new TransferException(
-                    TransferError.Cancelled, stopping.IsCancellationRequested ? "the node was stopped; sending the same again resumes" : "cancelled; sending the same again resumes", e) { Peer = Transfer.Peer },
+                OperationCanceledException when stopping.IsCancellationRequested =>
+                    Failure(TransferError.Cancelled, "the node was stopped; sending the same again resumes", e),
+                OperationCanceledException => Failure(TransferError.Cancelled, "cancelled; sending the same again resumes", e),
                 TransferException t => t,
-                _ => new TransferException(TransferError.Unknown, $"sending to {Transfer.Peer.ToShortString()} failed: {e.Message}", e) { Peer = Transfer.Peer },
+                _ => Failure(TransferError.Unknown, e.Message, e),
             };
             LogFailed(logger, Transfer.Peer, failure);
             Transfer.Fail(failure);
@@ -71,7 +72,8 @@ internal sealed partial class OutgoingTransfer(
         }
         catch (Exception e)
         {
-            failed.TrySetResult(e as TransferException ?? new TransferException(TransferError.StorageFault, $"the files to send could not be listed: {e.Message}", e));
+            failed.TrySetResult(e as TransferException ?? new TransferException(
+                TransferError.StorageFault, $"the files to send could not be listed: {e.Message}", e));
             ending.Cancel();
         }
     }
@@ -133,7 +135,8 @@ internal sealed partial class OutgoingTransfer(
                     {
                         return await network.OpenStreamAsync(Transfer.Peer, TransferProtocol.ControlId, either.Token).ConfigureAwait(false);
                     }
-                    catch (TransportException e) when (e.Error is not (TransportError.UnsupportedProtocol or TransportError.InvalidOperation or TransportError.Aborted))
+                    catch (TransportException e) when (
+                        e.Error is not (TransportError.UnsupportedProtocol or TransportError.InvalidOperation or TransportError.Aborted))
                     {
                         last = e;
                     }
@@ -154,20 +157,26 @@ internal sealed partial class OutgoingTransfer(
         }
     }
 
-    private async Task<(ITransferStream Stream, int Failures)> ReconnectAsync(Exception lost, int failures, CancellationToken cancellationToken)
+    private async Task<(ITransferStream Stream, int Failures)> ReconnectAsync(
+        Exception lost, int failures, CancellationToken cancellationToken)
     {
         Transfer.Meter.State = TransferState.Reconnecting;
         while (true)
         {
             if (++failures > state.Options.MaxRetries)
-                throw new TransferException(TransferError.ConnectionLost, $"the connection to {Transfer.Peer.ToShortString()} was lost and could not be restored in {state.Options.MaxRetries} tries: {lost.Message}; sending the same again resumes", lost) { Peer = Transfer.Peer };
+            {
+                string why = $"the connection was lost and could not be restored in {state.Options.MaxRetries} tries: {lost.Message}";
+                throw Failure(TransferError.ConnectionLost, $"{why}; sending the same again resumes", lost);
+            }
+
             TimeSpan delay = Backoff.Delay(failures, Random.Shared.NextDouble());
             LogRetrying(logger, Transfer.Peer, failures, delay, lost.Message);
             Transfer.Tell(new TransferEvent.Retrying(failures, lost.Message, delay));
             await Task.Delay(delay, time, cancellationToken).ConfigureAwait(false);
             try
             {
-                return (await network.OpenStreamAsync(Transfer.Peer, TransferProtocol.ControlId, cancellationToken).ConfigureAwait(false), failures);
+                return (await network.OpenStreamAsync(Transfer.Peer, TransferProtocol.ControlId, cancellationToken)
+                    .ConfigureAwait(false), failures);
             }
             catch (TransportException e) when (e.Error is not (TransportError.UnsupportedProtocol or TransportError.Aborted))
             {
@@ -191,6 +200,9 @@ internal sealed partial class OutgoingTransfer(
         TransportException t => t.Error is not (TransportError.Aborted or TransportError.UnsupportedProtocol),
         _ => false,
     };
+
+    private TransferException Failure(TransferError error, string why, Exception? cause) =>
+        new(error, $"sending to {Transfer.Peer.ToShortString()}: {why}", cause) { Peer = Transfer.Peer };
 
     private TransferException NotReachable(string why, Exception? cause) =>
         new(TransferError.PeerNotReachable, $"peer {Transfer.Peer} {why}", cause) { Peer = Transfer.Peer };

@@ -45,7 +45,14 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     private volatile uint _planned;
 
     public ReceiveAttempt(
-        IncomingTransfer transfer, ControlSession control, Offer offer, UInt128 session, ConsentPolicy? consent, TimeProvider time, BlockPool blocks, CancellationToken cancellationToken)
+        IncomingTransfer transfer,
+        ControlSession control,
+        Offer offer,
+        UInt128 session,
+        ConsentPolicy? consent,
+        TimeProvider time,
+        BlockPool blocks,
+        CancellationToken cancellationToken)
     {
         _transfer = transfer;
         _control = control;
@@ -72,10 +79,11 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     private Transfer Transfer => _transfer.Transfer;
 
     /// <summary>Runs to the end and tells the sender how it ended. Call once, then dispose.</summary>
-    /// <exception cref="TransferException">The transfer ended, or (<see cref="TransferError.ConnectionLost"/>) this connection did.</exception>
+    /// <exception cref="TransferException">The transfer ended, or (<see cref="TransferError.ConnectionLost"/>) this connection
+    /// did.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        if (_offer.IsResume) _control.Writer.Post(MessageType.Known, new Number(_transfer.Manifest.Count), static (m, w) => m.Write(w));
+        if (_offer.IsResume) _control.Writer.Post(MessageType.Known, new Number(_transfer.Manifest.Count));
         _transfer.Connect(_control.Writer);
         _ = _tasks.Run(_control.WatchPumpAsync);
         _ = _tasks.Run(ReadControlAsync);
@@ -92,7 +100,8 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
         }
 
         await _control.AbandonIfSilentAsync().ConfigureAwait(false);
-        Exception failure = _tasks.Failed.IsCompleted ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
+        Exception failure = _tasks.Failed.IsCompleted
+            ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
         System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
     }
 
@@ -105,7 +114,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
 
     /// <summary>The last message of a transfer that succeeded.</summary>
     public static void PostComplete(ControlWriter control, IncomingTransfer transfer) => control.Post(
-        MessageType.Complete, new Complete(transfer.Transfer.Meter.Files, transfer.Transfer.Meter.DeliveredBytes), static (m, w) => m.Write(w));
+        MessageType.Complete, new Complete(transfer.Transfer.Meter.Files, transfer.Transfer.Meter.DeliveredBytes));
 
     /// <summary>Takes chunks from a data stream until it ends; its failure is this attempt's.</summary>
     /// <exception cref="TransferException">The lane's number is taken or was not announced.</exception>
@@ -114,10 +123,11 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
         lock (_gate)
         {
             if (attach.Lane >= _offer.Lanes || !_lanes.Add(attach.Lane))
-                throw new TransferException(TransferError.ProtocolViolation, $"data stream {attach.Lane} is attached already or was not announced");
+                throw TransferProtocol.Violation($"data stream {attach.Lane} is attached already or was not announced");
         }
 
-        return _tasks.Run(stopping => _control.RunLaneAsync(lane => new ChunkReceiver(stream.Input, this, _blocks).RunAsync(lane), stopping));
+        return _tasks.Run(stopping =>
+            _control.RunLaneAsync(lane => new ChunkReceiver(stream.Input, this, _blocks).RunAsync(lane), stopping));
     }
 
     public ValueTask DisposeAsync() => _tasks.DisposeAsync();
@@ -127,19 +137,21 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     bool IChunkSink.Expects(in ChunkHeader header)
     {
         if (_transfer.Locate(header, _planned, out string? violation) is not null) return true;
-        if (violation is not null) Strike(header, WireCode.ProtocolViolation, new TransferException(TransferError.ProtocolViolation, $"the sender sent {violation}"));
+        if (violation is not null) Strike(header, WireCode.ProtocolViolation, TransferProtocol.Violation($"the sender sent {violation}"));
         return false;
     }
 
     void IChunkSink.Mismatched(in ChunkHeader header) =>
-        Strike(header, WireCode.VerificationFailed, new TransferException(TransferError.VerificationFailed, $"a chunk of file {header.FileId} at {header.Offset} does not match its digest"));
+        Strike(header, WireCode.VerificationFailed, new TransferException(
+            TransferError.VerificationFailed, $"a chunk of file {header.FileId} at {header.Offset} does not match its digest"));
 
     async ValueTask IChunkSink.StoreAsync(ChunkHeader header, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
     {
         // The file may have failed while its payload arrived.
         if (_transfer.Locate(header, _planned, out _) is not { } file) return;
         if (!_transfer.TakeChunk(file, header, payload.Span, out IncomingFile? received))
-            Strike(header, WireCode.ProtocolViolation, new TransferException(TransferError.ProtocolViolation, $"the sender sent a chunk of file {header.FileId} at {header.Offset} twice"));
+            Strike(header, WireCode.ProtocolViolation,
+                TransferProtocol.Violation($"the sender sent a chunk of file {header.FileId} at {header.Offset} twice"));
         if (received is null) return;
         _transfer.Publish(received);
         while (!_transfer.Manifest.IsComplete && _transfer.AwaitingManifest >= MaxAwaitingManifest)
@@ -150,7 +162,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     private void Strike(in ChunkHeader header, WireCode code, TransferException violation)
     {
         if (Interlocked.Increment(ref _strikes) > 1) throw violation;
-        _control.Writer.Post(MessageType.ChunkRejected, new ChunkRejected(header.FileId, header.Offset, code), static (m, w) => m.Write(w));
+        _control.Writer.Post(MessageType.ChunkRejected, new ChunkRejected(header.FileId, header.Offset, code));
     }
 
     private async Task ReadControlAsync(CancellationToken cancellationToken)
@@ -179,10 +191,10 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
                     break;
                 case MessageType.Cancel:
                     Ending ending = Ending.Parse(message.Type, message.Body);
-                    throw new EndedByPeerException(new TransferException(
-                        ending.Code.ToError(), $"the sender {Peer.ToShortString()} ended the transfer: {PeerText.Escape(ending.Text)}") { Peer = Peer });
+                    string why = $"the sender {Peer.ToShortString()} ended the transfer: {PeerText.Escape(ending.Text)}";
+                    throw new EndedByPeerException(new TransferException(ending.Code.ToError(), why) { Peer = Peer });
                 default:
-                    throw new TransferException(TransferError.ProtocolViolation, $"the sender sent an unexpected message ({message.Type})");
+                    throw TransferProtocol.Violation($"the sender sent an unexpected message ({message.Type})");
             }
         }
     }
@@ -192,7 +204,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
         if (!_transfer.IsAccepted) await AskAsync(cancellationToken).ConfigureAwait(false);
         Transfer.Meter.Start();
         Transfer.Meter.State = TransferState.Running;
-        _control.Writer.Post(MessageType.Accept, new Accept(Session), static (m, w) => m.Write(w));
+        _control.Writer.Post(MessageType.Accept, new Accept(Session));
         _ = _tasks.Run(PlanAsync);
         _ = _tasks.Run(PublishRegularlyAsync);
         _ = _tasks.Run(FinishAsync);
@@ -204,7 +216,8 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
         TransferOffer offer = _transfer.Manifest.Describe(Peer, _offer.SenderName);
         Transfer.Offer = offer;
         OfferAnswer answer = await AskPolicyAsync(offer, cancellationToken).ConfigureAwait(false);
-        if (answer.Folder is null) throw new TransferException(TransferError.Refused, answer.Reason.Length > 0 ? answer.Reason : "the offer was not taken") { Peer = Peer };
+        string reason = answer.Reason.Length > 0 ? answer.Reason : "the offer was not taken";
+        if (answer.Folder is null) throw new TransferException(TransferError.Refused, reason) { Peer = Peer };
         _transfer.Open(answer, _time);
         Transfer.Tell(new TransferEvent.Accepted());
     }
@@ -215,7 +228,8 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
         try
         {
             // A policy that ignores its token must not hold up the end of the offer.
-            return await Task.Run(() => _consent(offer, cancellationToken).AsTask(), cancellationToken).WaitAsync(cancellationToken).ConfigureAwait(false);
+            return await Task.Run(() => _consent(offer, cancellationToken).AsTask(), cancellationToken).WaitAsync(cancellationToken)
+                .ConfigureAwait(false);
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
@@ -255,7 +269,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
             // Room first: what was planned must not be sent before it may arrive.
             await _control.Writer.WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
             _planned = next;
-            _control.Writer.Post(MessageType.Plan, new PlanMessage(first, next - first, exceptions), static (m, w) => m.Write(w));
+            _control.Writer.Post(MessageType.Plan, new PlanMessage(first, next - first, exceptions));
         }
 
         if (Transfer.Progress is { Bytes: > 0 } progress && progress.Bytes > Transfer.Meter.Moved || _offer.IsResume)

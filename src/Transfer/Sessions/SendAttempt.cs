@@ -58,7 +58,14 @@ internal sealed class SendAttempt : IAsyncDisposable
     private volatile int _targetLanes = 1;
     private volatile int _targetStages = 1;
 
-    public SendAttempt(SendState state, ITransferNetwork network, ITransferStream control, bool resume, TimeProvider time, BlockPool blocks, CancellationToken cancellationToken)
+    public SendAttempt(
+        SendState state,
+        ITransferNetwork network,
+        ITransferStream control,
+        bool resume,
+        TimeProvider time,
+        BlockPool blocks,
+        CancellationToken cancellationToken)
     {
         _state = state;
         _network = network;
@@ -66,7 +73,8 @@ internal sealed class SendAttempt : IAsyncDisposable
         _resume = resume;
         _blocks = blocks;
         _tasks = new TaskGroup(cancellationToken);
-        int queued = state.Options.Mode == TransferMode.Sequential ? QueuedChunks : Math.Clamp(2 * state.Options.Streams, QueuedChunks, MaxQueuedChunks);
+        int queued = state.Options.Mode == TransferMode.Sequential
+            ? QueuedChunks : Math.Clamp(2 * state.Options.Streams, QueuedChunks, MaxQueuedChunks);
         _chunks = Channel.CreateBounded<ChunkWork>(new BoundedChannelOptions(queued));
     }
 
@@ -76,13 +84,13 @@ internal sealed class SendAttempt : IAsyncDisposable
     public bool Accepted => _session is not null;
 
     /// <summary>Runs to the end. Call once, then dispose.</summary>
-    /// <exception cref="TransferException">The transfer ended, or (<see cref="TransferError.ConnectionLost"/>) this connection did.</exception>
+    /// <exception cref="TransferException">The transfer ended, or (<see cref="TransferError.ConnectionLost"/>) this connection
+    /// did.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         _control.Writer.Post(
             MessageType.Offer,
-            new Offer(_state.Key, _state.Instance, _resume, ChunkSize.DefaultBits, _state.Options.Streams, _state.SenderName),
-            static (m, w) => m.Write(w));
+            new Offer(_state.Key, _state.Instance, _resume, ChunkSize.DefaultBits, _state.Options.Streams, _state.SenderName));
         _ = _tasks.Run(_control.WatchPumpAsync);
         _ = _tasks.Run(ReadControlAsync);
         _ = _tasks.Run(FeedManifestAsync);
@@ -98,7 +106,8 @@ internal sealed class SendAttempt : IAsyncDisposable
             return;
         }
 
-        Exception failure = _tasks.Failed.IsCompleted ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
+        Exception failure = _tasks.Failed.IsCompleted
+            ? await _tasks.Failed.ConfigureAwait(false) : new OperationCanceledException(cancellationToken);
         // Queued before the data streams are reset, so that the reason hardly ever comes after.
         bool told = PostGoodbye(failure);
         await _tasks.StopAsync().ConfigureAwait(false);
@@ -131,7 +140,8 @@ internal sealed class SendAttempt : IAsyncDisposable
     private async Task FeedManifestAsync(CancellationToken cancellationToken)
     {
         uint next = _resume ? await _known.Task.WaitAsync(cancellationToken).ConfigureAwait(false) : 0;
-        if (next > _state.Manifest.Count) throw Violation($"the receiver claims to know {next} entries of {_state.Manifest.Count}");
+        if (next > _state.Manifest.Count)
+            throw TransferProtocol.Violation($"the receiver claims to know {next} entries of {_state.Manifest.Count}");
         var page = new List<ManifestEntry>();
         while (await _state.Manifest.WaitBeyondAsync(next, cancellationToken).ConfigureAwait(false))
         {
@@ -144,11 +154,11 @@ internal sealed class SendAttempt : IAsyncDisposable
             }
 
             await _control.Writer.WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
-            _control.Writer.Post(MessageType.ManifestPage, page, static (m, w) => ManifestPage.Encode(m, w));
+            _control.Writer.Post(MessageType.ManifestPage, new Page(page));
         }
 
         (long files, long total) = _state.Manifest.Totals;
-        _control.Writer.Post(MessageType.ManifestEnd, new ManifestEnd(next, files, total), static (m, w) => m.Write(w));
+        _control.Writer.Post(MessageType.ManifestEnd, new ManifestEnd(next, files, total));
         if (_state.Options.Mode == TransferMode.Auto && Transfer.Meter.State == TransferState.Running) ChooseMode();
         EndIfDone();
     }
@@ -188,7 +198,7 @@ internal sealed class SendAttempt : IAsyncDisposable
                     OnComplete(Complete.Parse(message.Body));
                     return;
                 default:
-                    throw Violation($"the receiver sent an unexpected message ({message.Type})");
+                    throw TransferProtocol.Violation($"the receiver sent an unexpected message ({message.Type})");
             }
         }
     }
@@ -232,7 +242,8 @@ internal sealed class SendAttempt : IAsyncDisposable
     }
 
     private void RunStage(int number) => _ = _tasks.Run(stopping =>
-        new ReadStage(_state, _plan, _chunks.Writer, _works, _control.Writer, _blocks).RunAsync(() => number < _targetStages, EndIfDone, stopping));
+        new ReadStage(_state, _plan, _chunks.Writer, _works, _control.Writer, _blocks)
+            .RunAsync(() => number < _targetStages, EndIfDone, stopping));
 
     private void RunLane(ushort number) => _ = _tasks.Run(stopping => _control.RunLaneAsync(lane => SendAsync(number, lane), stopping));
 
@@ -242,18 +253,21 @@ internal sealed class SendAttempt : IAsyncDisposable
         await using (stream.ConfigureAwait(false))
         {
             await SendLane.RunAsync(
-                stream.Output, new Attach(_session!.Value, number), _chunks.Reader, _works, Transfer.Meter, () => number < _targetLanes, stopping).ConfigureAwait(false);
+                stream.Output, new Attach(_session!.Value, number), _chunks.Reader, _works, Transfer.Meter, () =>
+                    number < _targetLanes, stopping).ConfigureAwait(false);
             await stream.Output.CompleteAsync().ConfigureAwait(false);
         }
     }
 
     private void OnPlan(PlanMessage plan)
     {
-        if (plan.First + (ulong)plan.Count > _state.Manifest.Count) throw Violation("the receiver's plan covers entries that were not offered");
+        if (plan.First + (ulong)plan.Count > _state.Manifest.Count)
+            throw TransferProtocol.Violation("the receiver's plan covers entries that were not offered");
         foreach (PlannedFile planned in plan.Exceptions)
         {
             ManifestEntry entry = _state.Manifest[planned.Id].Entry;
-            if (entry.Kind != EntryKind.File) throw Violation("the receiver's plan asks for the content of something that is no file");
+            if (entry.Kind != EntryKind.File)
+                throw TransferProtocol.Violation("the receiver's plan asks for the content of something that is no file");
             long missing = MissingBytes(entry, planned);
             _present += entry.Size - missing;
             Transfer.Meter.AddPresent(entry.Size - missing);
@@ -276,7 +290,8 @@ internal sealed class SendAttempt : IAsyncDisposable
         long chunks = ChunkSize.Count(entry.Size, chunkSize), missing = 0;
         foreach (ChunkRange range in planned.Ranges)
         {
-            if (range.First + range.Count > chunks) throw Violation("the receiver's plan asks for chunks behind a file's end");
+            if (range.First + range.Count > chunks)
+                throw TransferProtocol.Violation("the receiver's plan asks for chunks behind a file's end");
             missing += Math.Min(entry.Size, (range.First + range.Count) * chunkSize) - range.First * chunkSize;
         }
 
@@ -286,23 +301,28 @@ internal sealed class SendAttempt : IAsyncDisposable
     private void OnDone(ManifestEntry entry)
     {
         string digest = "";
-        if (_state.TryGetBegun(entry.Id, out OutgoingFile? file)) digest = Verification.Digester.ToText(file.Root(new Verification.Digester()));
+        if (_state.TryGetBegun(entry.Id, out OutgoingFile? file))
+            digest = Verification.Digester.ToText(file.Root(new Verification.Digester()));
         if (_state.SettleDelivered(entry)) Transfer.Tell(new TransferEvent.FileCompleted(entry.Path, entry.Size, digest));
     }
 
     private void OnRejected(FileFailure failure)
     {
-        ManifestEntry entry = failure.Id < _state.Manifest.Count ? _state.Manifest[failure.Id].Entry : throw Violation("the receiver rejected a file that was not offered");
-        _state.SettleFailed(entry, new TransferException(failure.Code.ToError(), $"the receiver rejected {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}") { Peer = Transfer.Peer, Path = entry.Path });
+        ManifestEntry entry = failure.Id < _state.Manifest.Count
+            ? _state.Manifest[failure.Id].Entry : throw TransferProtocol.Violation("the receiver rejected a file that was not offered");
+        string why = $"the receiver rejected {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}";
+        _state.SettleFailed(entry, new TransferException(failure.Code.ToError(), why) { Peer = Transfer.Peer, Path = entry.Path });
     }
 
     private void OnChunkRejected(ChunkRejected rejected)
     {
         ManifestEntry entry = PlannedEntry(rejected.Id);
         uint chunkSize = ChunkSize.Of(entry.Size);
-        if (rejected.Offset % chunkSize != 0 || rejected.Offset >= entry.Size || ++_repairs > MaxRepairs || !_state.TryGetBegun(entry.Id, out _))
-            throw Violation($"the receiver rejected a chunk of {PeerText.Escape(entry.Path)} without need");
-        if (rejected.Code != WireCode.VerificationFailed) throw Violation($"the receiver does not take a chunk of {PeerText.Escape(entry.Path)} ({rejected.Code})");
+        if (rejected.Offset % chunkSize != 0 || rejected.Offset >= entry.Size || ++_repairs > MaxRepairs
+            || !_state.TryGetBegun(entry.Id, out _))
+            throw TransferProtocol.Violation($"the receiver rejected a chunk of {PeerText.Escape(entry.Path)} without need");
+        if (rejected.Code != WireCode.VerificationFailed)
+            throw TransferProtocol.Violation($"the receiver does not take a chunk of {PeerText.Escape(entry.Path)} ({rejected.Code})");
         Transfer.Meter.AddPresent(-ChunkSize.LengthOf(rejected.Offset / chunkSize, entry.Size, chunkSize));
         _plan.AddRepair(entry.Id, rejected.Offset / chunkSize);
     }
@@ -316,7 +336,7 @@ internal sealed class SendAttempt : IAsyncDisposable
             if (entry.Kind == EntryKind.File) _state.SettleDelivered(entry);
         }
 
-        if (complete.Files > Transfer.Meter.Files) throw Violation("the receiver claims more files than were offered");
+        if (complete.Files > Transfer.Meter.Files) throw TransferProtocol.Violation("the receiver claims more files than were offered");
         _complete.SetResult();
     }
 
@@ -334,14 +354,16 @@ internal sealed class SendAttempt : IAsyncDisposable
     private ManifestEntry PlannedEntry(uint id)
     {
         ManifestEntry? entry = id < _plan.Covered ? _state.Manifest[id].Entry : null;
-        return entry is { Kind: EntryKind.File } ? entry : throw Violation("the receiver speaks of a file that it did not ask for");
+        return entry is { Kind: EntryKind.File }
+            ? entry : throw TransferProtocol.Violation("the receiver speaks of a file that it did not ask for");
     }
 
     private EndedByPeerException EndedByPeer(Ending ending, string what)
     {
         string text = ending.Text.Length > 0 ? PeerText.Escape(ending.Text) : ending.Code.ToString();
-        return new EndedByPeerException(new TransferException(ending.Code.ToError(), $"the receiver {Transfer.Peer.ToShortString()} {what}: {text}") { Peer = Transfer.Peer });
+        return new EndedByPeerException(new TransferException(
+            ending.Code.ToError(), $"the receiver {Transfer.Peer.ToShortString()} {what}: {text}")
+        { Peer = Transfer.Peer });
     }
 
-    private static TransferException Violation(string what) => new(TransferError.ProtocolViolation, what);
 }

@@ -45,7 +45,8 @@ internal sealed class SendState
     public OutgoingFile Begin(ManifestEntry entry) =>
         _begun.GetOrAdd(entry.Id, static (_, entry) => new OutgoingFile(entry, ChunkSize.DefaultBits), entry);
 
-    public bool TryGetBegun(uint id, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out OutgoingFile? file) => _begun.TryGetValue(id, out file);
+    public bool TryGetBegun(uint id, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out OutgoingFile? file) =>
+        _begun.TryGetValue(id, out file);
 
     /// <summary>Whether the file failed here or was rejected there: it is not tried again.</summary>
     public bool HasFailed(uint id)

@@ -49,7 +49,9 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths)
         }
     }
 
-    /// <summary>Lists everything; run once, beside the connections. What cannot be read is left out and told to <paramref name="failed"/>.</summary>
+    /// <summary>
+    /// Lists everything; run once, beside the connections. What cannot be read is left out and told to <paramref name="failed"/>.
+    /// </summary>
     /// <exception cref="TransferException">Nothing can be sent at all.</exception>
     public void List(Action<long, long> added, Action<TransferException> failed, CancellationToken cancellationToken)
     {
@@ -61,7 +63,8 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths)
             lock (_gate)
             {
                 if (_entries.Count >= Framing.TransferProtocol.MaxEntries)
-                    throw new TransferException(TransferError.Refused, $"there are more than {Framing.TransferProtocol.MaxEntries} files and folders to send; send them in parts");
+                    throw new TransferException(TransferError.Refused,
+                        $"there are more than {Framing.TransferProtocol.MaxEntries} files and folders to send; send them in parts");
                 _entries.Add(entry);
                 if (isFile)
                 {

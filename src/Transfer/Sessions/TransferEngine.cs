@@ -16,7 +16,13 @@ internal sealed class TransferEngine : IAsyncDisposable
     private readonly TaskGroup _outgoing;
 
     public TransferEngine(
-        ITransferNetwork network, string name, ConsentPolicy? consent, IncomingLimits limits, TimeProvider time, BlockPool blocks, ILoggerFactory loggers)
+        ITransferNetwork network,
+        string name,
+        ConsentPolicy? consent,
+        IncomingLimits limits,
+        TimeProvider time,
+        BlockPool blocks,
+        ILoggerFactory loggers)
     {
         _network = network;
         _name = name;

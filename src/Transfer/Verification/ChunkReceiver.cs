@@ -37,7 +37,8 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
     private readonly Digester _digester = new();
 
     /// <summary>Runs to the stream's end.</summary>
-    /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: it ended within a chunk; or what the sink threw.</exception>
+    /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: it ended within a chunk; or what the sink
+    /// threw.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         while (await ReadHeaderAsync(cancellationToken).ConfigureAwait(false) is { } header)
@@ -84,7 +85,8 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
         }
 
         // Larger than a block of the pool only where the sender chose chunks of 2 or 4 MiB.
-        using IMemoryOwner<byte> block = header.Length <= blocks.MaxBufferSize ? blocks.Rent(header.Length) : MemoryPool<byte>.Shared.Rent(header.Length);
+        using IMemoryOwner<byte> block = header.Length <= blocks.MaxBufferSize
+            ? blocks.Rent(header.Length) : MemoryPool<byte>.Shared.Rent(header.Length);
         Memory<byte> payload = block.Memory[..header.Length];
         for (int filled = 0; ;)
         {

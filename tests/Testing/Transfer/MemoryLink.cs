@@ -39,7 +39,8 @@ internal sealed class MemoryLink
 
     public void Unstall() => Interlocked.Exchange(ref _stall, null)?.TrySetResult();
 
-    internal Task WaitWhileStalledAsync(CancellationToken cancellationToken) => Volatile.Read(ref _stall)?.Task.WaitAsync(cancellationToken) ?? Task.CompletedTask;
+    internal Task WaitWhileStalledAsync(CancellationToken cancellationToken) =>
+        Volatile.Read(ref _stall)?.Task.WaitAsync(cancellationToken) ?? Task.CompletedTask;
 
     /// <summary>How many of these bytes get through.</summary>
     internal int Admit(int bytes)

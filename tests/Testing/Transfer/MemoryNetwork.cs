@@ -69,7 +69,8 @@ internal sealed class MemoryNetwork
 
     internal (MemoryNode Node, MemoryLink Link) Connect(PeerId from, PeerId to)
     {
-        if (!_nodes.TryGetValue(to, out MemoryNode? node)) throw new TransportException(TransportError.NoAddresses, "no address is known") { Peer = to };
+        if (!_nodes.TryGetValue(to, out MemoryNode? node))
+            throw new TransportException(TransportError.NoAddresses, "no address is known") { Peer = to };
         (PeerId, PeerId) key = string.CompareOrdinal(from.ToString(), to.ToString()) < 0 ? (from, to) : (to, from);
         lock (_gate)
         {
@@ -103,7 +104,8 @@ internal sealed class MemoryNode(MemoryNetwork network, PeerId id) : ITransferNe
         await Task.Yield();
         cancellationToken.ThrowIfCancellationRequested();
         (MemoryNode node, MemoryLink link) = network.Connect(id, peer);
-        if (!node._handlers.TryGetValue(protocol, out var handler)) throw new TransportException(TransportError.UnsupportedProtocol, $"the peer does not speak {protocol}");
+        if (!node._handlers.TryGetValue(protocol, out var handler))
+            throw new TransportException(TransportError.UnsupportedProtocol, $"the peer does not speak {protocol}");
         StreamsOpened++;
         (MemoryStreamEnd near, MemoryStreamEnd far) = MemoryStreamEnd.CreatePair(link, protocol, id, peer);
         node._running.Add(Task.Run(() => ServeAsync(handler, far)));

@@ -9,7 +9,9 @@ namespace FastShare.Testing.Transfer;
 /// <summary>One end of a stream on a <see cref="MemoryLink"/>, with the contract of a multiplexed stream.</summary>
 internal sealed class MemoryStreamEnd : ITransferStream
 {
-    /// <summary>yamux's first window: smaller than a chunk, so that whoever waits for a whole chunk before consuming waits for ever.</summary>
+    /// <summary>
+    /// yamux's first window: smaller than a chunk, so that whoever waits for a whole chunk before consuming waits for ever.
+    /// </summary>
     private const int Window = 256 << 10;
 
     private readonly MemoryLink _link;
@@ -38,7 +40,8 @@ internal sealed class MemoryStreamEnd : ITransferStream
         var there = new Pipe(options);
         var back = new Pipe(options);
         var reset = new CancellationTokenSource();
-        return (new MemoryStreamEnd(link, protocol, far, reset, back, there), new MemoryStreamEnd(link, protocol, near, reset, there, back));
+        return (
+            new MemoryStreamEnd(link, protocol, far, reset, back, there), new MemoryStreamEnd(link, protocol, near, reset, there, back));
     }
 
     public void Reset() => _reset.Cancel();
@@ -56,7 +59,8 @@ internal sealed class MemoryStreamEnd : ITransferStream
     }
 
     /// <summary>Runs an operation of a pipe that ends when the link breaks or the stream is reset.</summary>
-    private static async ValueTask<T> GuardAsync<T>(MemoryLink link, CancellationToken reset, CancellationToken caller, Func<CancellationToken, ValueTask<T>> operation)
+    private static async ValueTask<T> GuardAsync<T>(
+        MemoryLink link, CancellationToken reset, CancellationToken caller, Func<CancellationToken, ValueTask<T>> operation)
     {
         using var any = CancellationTokenSource.CreateLinkedTokenSource(link.Broken, reset, caller);
         try
@@ -134,7 +138,8 @@ internal sealed class MemoryStreamEnd : ITransferStream
             inner.Complete(exception);
         }
 
-        public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) => WriteAsync(ReadOnlyMemory<byte>.Empty, cancellationToken);
+        public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) =>
+            WriteAsync(ReadOnlyMemory<byte>.Empty, cancellationToken);
 
         public override async ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
         {

@@ -78,7 +78,8 @@ internal sealed class TransferPair : IAsyncDisposable
     }
 
     public FastShare.Transfer.Transfer Send(SendOptions? options = null, params string[] paths) =>
-        Sender.Send(ReceiverNode.LocalPeer, paths.Length > 0 ? paths : Directory.GetFileSystemEntries(SourceFolder), options ?? new SendOptions());
+        Sender.Send(ReceiverNode.LocalPeer, paths.Length > 0
+            ? paths : Directory.GetFileSystemEntries(SourceFolder), options ?? new SendOptions());
 
     /// <summary>The first transfer that arrives from now on or is under way.</summary>
     public async Task<FastShare.Transfer.Transfer> IncomingAsync(CancellationToken cancellationToken)
@@ -92,7 +93,8 @@ internal sealed class TransferPair : IAsyncDisposable
     {
         var source = Describe(SourceFolder);
         var target = Directory.Exists(TargetFolder) ? Describe(TargetFolder) : [];
-        return string.Join('\n', source.Except(target).Select(line => "missing " + line).Concat(target.Except(source).Select(line => "surplus " + line)));
+        return string.Join(
+            '\n', source.Except(target).Select(line => "missing " + line).Concat(target.Except(source).Select(line => "surplus " + line)));
     }
 
     public async ValueTask DisposeAsync()
@@ -111,7 +113,8 @@ internal sealed class TransferPair : IAsyncDisposable
         {
             string name = Path.GetRelativePath(folder, path);
             bool isFolder = Directory.Exists(path);
-            string content = isFolder ? "folder" : Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(path)));
+            string content = isFolder
+                ? "folder" : Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(path)));
             string time = isFolder ? "" : File.GetLastWriteTimeUtc(path).Ticks.ToString(System.Globalization.CultureInfo.InvariantCulture);
             lines.Add($"{name} {content} {time}");
         }

@@ -19,8 +19,10 @@ public class MessageTests
         Assert.Equal("0001" + "0000", Bytes(new Ending(WireCode.NoConsent, "").Write));
         Assert.Equal("00000005" + "0000000000100000" + "0007", Bytes(new ChunkRejected(5, 1 << 20, WireCode.VerificationFailed).Write));
         Assert.Equal(
-            "00000002" + "0000000a" + "00000003" + "00000002" + "0000" + "00000004" + "ffff" + "00000007" + "0001" + "0000000000000001" + "0000000000000002",
-            Bytes(new PlanMessage(2, 10, [new PlannedFile(2, []), new PlannedFile(4, [], IsPending: true), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write));
+            "00000002" + "0000000a" + "00000003" + "00000002" + "0000" + "00000004" + "ffff"
+                + "00000007" + "0001" + "0000000000000001" + "0000000000000002",
+            Bytes(new PlanMessage(2, 10,
+                [new PlannedFile(2, []), new PlannedFile(4, [], IsPending: true), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write));
     }
 
     [Fact]
@@ -29,7 +31,8 @@ public class MessageTests
         byte[] bytes = new byte[ChunkHeader.Size];
         var header = new ChunkHeader(1, ChunkFlags.WholeFile, 0x100000, 3, new UInt128(4, 5));
         header.Write(bytes);
-        Assert.Equal("00000001" + "0001" + "0000" + "0000000000100000" + "00000003" + "0000000000000004" + "0000000000000005", Convert.ToHexStringLower(bytes));
+        Assert.Equal("00000001" + "0001" + "0000" + "0000000000100000" + "00000003" + "0000000000000004" + "0000000000000005",
+            Convert.ToHexStringLower(bytes));
         Assert.Equal(header, ChunkHeader.Parse(bytes));
     }
 
@@ -39,10 +42,12 @@ public class MessageTests
         Gen.Select(Gen.UInt[0, 1000], Gen.UInt[1, 5000], Gen.Int[0, 40], Gen.Int[0, 5]).Sample((first, count, exceptions, ranges) =>
         {
             PlannedFile[] files = [.. Enumerable.Range(0, Math.Min(exceptions, (int)count)).Select(i =>
-                new PlannedFile(first + (uint)i, [.. Enumerable.Range(0, ranges).Select(r => new ChunkRange(10 * r, 3))], IsPending: ranges == 0 && i % 2 == 0))];
+                new PlannedFile(first + (uint)i, [.. Enumerable.Range(0, ranges).Select(r => new ChunkRange(10 * r, 3))],
+                    IsPending: ranges == 0 && i % 2 == 0))];
             PlanMessage parsed = PlanMessage.Parse(Body(new PlanMessage(first, count, files).Write));
             Assert.Equal((first, count), (parsed.First, parsed.Count));
-            Assert.Equal(files.Select(f => (f.Id, f.IsPending, string.Join(',', f.Ranges))), parsed.Exceptions.Select(f => (f.Id, f.IsPending, string.Join(',', f.Ranges))));
+            Assert.Equal(files.Select(f => (f.Id, f.IsPending, string.Join(',', f.Ranges))),
+                parsed.Exceptions.Select(f => (f.Id, f.IsPending, string.Join(',', f.Ranges))));
         }, iter: 200);
     }
 
@@ -54,17 +59,22 @@ public class MessageTests
         Assert.Equal("a\ufffdb", Ending.Parse(MessageType.Cancel, Body(new Ending(WireCode.Other, "a\ud800b").Write)).Text);
     }
 
-    /// <summary>Any bytes and any single change of a right message: a typed error or a message, nothing else, and no memory by announced counts.</summary>
+    /// <summary>
+    /// Any bytes and any single change of a right message: a typed error or a message, nothing else, and no memory by announced counts.
+    /// </summary>
     [Fact]
     public void Parsers_take_any_bytes()
     {
         byte[][] right =
         [
-            Body(new Offer(new byte[32], 7, true, 20, 4, "abc").Write).ToArray(), Body(new ManifestEnd(3, 2, 256).Write).ToArray(), Body(new FileEnd(5, 9, 10).Write).ToArray(),
-            Body(new FileFailure(5, WireCode.SourceChanged, "text").Write).ToArray(), Body(new Ending(WireCode.NoConsent, "text").Write).ToArray(),
+            Body(new Offer(new byte[32], 7, true, 20, 4, "abc").Write).ToArray(), Body(new ManifestEnd(3, 2, 256).Write)
+                .ToArray(), Body(new FileEnd(5, 9, 10).Write).ToArray(),
+            Body(new FileFailure(5, WireCode.SourceChanged, "text").Write).ToArray(), Body(new Ending(WireCode.NoConsent, "text").Write)
+                .ToArray(),
             Body(new PlanMessage(2, 10, [new PlannedFile(2, []), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write).ToArray(),
         ];
-        Gen<byte[]> changed = Gen.Select(Gen.Int[0, right.Length - 1].Select(i => right[i]), Gen.Int[0, 200], Gen.Byte, Gen.Int[0, 200]).Select((message, at, value, cut) =>
+        Gen<byte[]> changed = Gen.Select(Gen.Int[0, right.Length - 1].Select(i => right[i]), Gen.Int[0, 200], Gen.Byte, Gen.Int[0, 200])
+            .Select((message, at, value, cut) =>
         {
             byte[] copy = [.. message];
             copy[at % copy.Length] = value;
@@ -117,14 +127,15 @@ public class MessageTests
         var sink = new MemoryStream();
         var writer = new ControlWriter(PipeWriter.Create(sink, new StreamPipeWriterOptions(leaveOpen: true)));
         writer.Post(MessageType.KeepAlive);
-        writer.Post(MessageType.ManifestPage, large, static (m, w) => w.Write(m));
-        writer.Post(MessageType.FileDone, new Number(3), static (m, w) => m.Write(w));
+        writer.Post(MessageType.ManifestPage, new Raw(large));
+        writer.Post(MessageType.FileDone, new Number(3));
         writer.Finish();
         await writer.PumpAsync(CancellationToken.None);
         byte[] wire = sink.ToArray();
         Task feeding = Task.Run(async () =>
         {
-            for (int at = 0; at < wire.Length; at += piece) await pipe.Writer.WriteAsync(wire.AsMemory(at, Math.Min(piece, wire.Length - at)));
+            for (int at =
+                0; at < wire.Length; at += piece) await pipe.Writer.WriteAsync(wire.AsMemory(at, Math.Min(piece, wire.Length - at)));
             await pipe.Writer.CompleteAsync();
         });
 
@@ -149,6 +160,11 @@ public class MessageTests
     {
         Assert.Equal(chunk, ChunkSize.Of(file));
         Assert.Equal(count, ChunkSize.Count(file, chunk));
+    }
+
+    private readonly struct Raw(byte[] bytes) : IWireMessage
+    {
+        public void Write(IBufferWriter<byte> writer) => writer.Write(bytes);
     }
 
     private static ReadOnlySequence<byte> Body(Action<IBufferWriter<byte>> write)

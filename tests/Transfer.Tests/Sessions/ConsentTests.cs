@@ -34,7 +34,8 @@ public class ConsentTests
         Transfer sent = pair.Send();
         await sent.Completion;
         Assert.NotNull(seen);
-        Assert.Equal((pair.SenderNode.LocalPeer, "sender", 2, 1010, true), (seen.Peer, seen.PeerName, seen.Files, seen.Bytes, seen.IsComplete));
+        Assert.Equal(
+            (pair.SenderNode.LocalPeer, "sender", 2, 1010, true), (seen.Peer, seen.PeerName, seen.Files, seen.Bytes, seen.IsComplete));
         Assert.Equal(["photos"], seen.RootNames);
         Assert.Equal(["photos/.hidden"], seen.HiddenNames);
     }
@@ -87,7 +88,8 @@ public class ConsentTests
     public async Task Limits_on_concurrent_transfers_refuse_with_their_name()
     {
         var answer = new TaskCompletionSource<OfferAnswer>(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using var pair = new TransferPair((_, _) => new ValueTask<OfferAnswer>(answer.Task), new IncomingLimits { TransfersPerPeer = 2 });
+        await using var pair =
+            new TransferPair((_, _) => new ValueTask<OfferAnswer>(answer.Task), new IncomingLimits { TransfersPerPeer = 2 });
         string[] files = [pair.AddFile("a", 10), pair.AddFile("b", 10), pair.AddFile("c", 10)];
         Transfer[] sent = [.. files.Select(file => pair.Send(null, file))];
         Task<TransferResult> refused = await Task.WhenAny(sent.Select(transfer => transfer.Completion));

@@ -60,7 +60,8 @@ public class EndingTests
     public async Task A_source_that_does_not_exist_fails_the_transfer()
     {
         await using var pair = new TransferPair();
-        TransferException failure = await Assert.ThrowsAsync<TransferException>(() => pair.Send(null, Path.Combine(pair.SourceFolder, "nothing")).Completion);
+        TransferException failure =
+            await Assert.ThrowsAsync<TransferException>(() => pair.Send(null, Path.Combine(pair.SourceFolder, "nothing")).Completion);
         Assert.Equal(TransferError.SourceNotFound, failure.Error);
     }
 

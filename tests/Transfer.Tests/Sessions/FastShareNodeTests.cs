@@ -27,7 +27,8 @@ public sealed class FastShareNodeTests : IDisposable
         TransferResult result = await sent.Completion;
         Assert.Empty(result.Failures);
         Assert.Equal(31, result.Files);
-        foreach (string file in files) Assert.Equal(await File.ReadAllBytesAsync(file), await File.ReadAllBytesAsync(Path.Combine(_root, "target", Path.GetFileName(file))));
+        foreach (string file in files) Assert.Equal(
+            await File.ReadAllBytesAsync(file), await File.ReadAllBytesAsync(Path.Combine(_root, "target", Path.GetFileName(file))));
         Assert.Equal(1, sender.Swarm.DialCount(receiver.Id));
         Assert.Single(sender.Swarm.Connections);
     }
@@ -50,7 +51,8 @@ public sealed class FastShareNodeTests : IDisposable
     {
         await using FastShareNode receiver = await StartAsync("receiver", memory: true);
         await using FastShareNode sender = await StartAsync("sender", memory: true);
-        TransferException failure = await Assert.ThrowsAsync<TransferException>(() => sender.Send(receiver.Id, [AddFile("a", 1)]).Completion);
+        TransferException failure =
+            await Assert.ThrowsAsync<TransferException>(() => sender.Send(receiver.Id, [AddFile("a", 1)]).Completion);
         Assert.Equal(TransferError.Refused, failure.Error);
         Assert.Contains("takes no files", failure.Message, StringComparison.Ordinal);
     }
@@ -80,7 +82,8 @@ public sealed class FastShareNodeTests : IDisposable
         await using FastShareNode one = await StartAsync("twin", memory: true);
         await using FastShareNode two = await StartAsync("twin", memory: true);
         await using FastShareNode seeker = await StartAsync("seeker", memory: true);
-        TransferException failure = await Assert.ThrowsAsync<TransferException>(() => seeker.FindPeerByNameAsync("twin", TimeSpan.FromSeconds(10)));
+        TransferException failure =
+            await Assert.ThrowsAsync<TransferException>(() => seeker.FindPeerByNameAsync("twin", TimeSpan.FromSeconds(10)));
         Assert.Equal(TransferError.PeerNotReachable, failure.Error);
         Assert.Contains(one.Id.ToString(), failure.Message, StringComparison.Ordinal);
         Assert.Contains(two.Id.ToString(), failure.Message, StringComparison.Ordinal);
@@ -110,7 +113,8 @@ public sealed class FastShareNodeTests : IDisposable
     public async Task Impossible_names_are_refused(string name) =>
         await Assert.ThrowsAsync<ArgumentException>(() => FastShareNode.StartAsync(new FastShareOptions { Name = name, Listen = [] }));
 
-    private ValueTask<OfferAnswer> AcceptAll(TransferOffer offer, CancellationToken cancellationToken) => ValueTask.FromResult(OfferAnswer.Accept(Path.Combine(_root, "target")));
+    private ValueTask<OfferAnswer> AcceptAll(TransferOffer offer, CancellationToken cancellationToken) =>
+        ValueTask.FromResult(OfferAnswer.Accept(Path.Combine(_root, "target")));
 
     private string AddFile(string name, int size)
     {

@@ -136,7 +136,8 @@ public class HostileSenderTests
         await ScriptedSender.SendChunkAsync(lane, 0, 0, new byte[MiB]);
         await ScriptedSender.SendChunkAsync(lane, 0, MiB, new byte[MiB]);
         await sender.SendAsync(MessageType.FileEnd, new FileEnd(0, 2, 1).Write);
-        Assert.Equal(WireCode.VerificationFailed, FileFailure.Parse(MessageType.FileRejected, (await sender.ExpectAsync(MessageType.FileRejected)).Body).Code);
+        Assert.Equal(WireCode.VerificationFailed,
+            FileFailure.Parse(MessageType.FileRejected, (await sender.ExpectAsync(MessageType.FileRejected)).Body).Code);
         await sender.ExpectAsync(MessageType.Complete);
         await sender.CloseAsync();
         Assert.Equal(TransferError.VerificationFailed, Assert.Single((await received.Completion).Failures).Error);
@@ -164,13 +165,15 @@ public class HostileSenderTests
         }
     }
 
-    public static TheoryData<string> Violations => ["length", "zero", "type", "totals", "page after end", "end before plan", "second offer", "sparse ids", "truncated page", "early end"];
+    public static TheoryData<string> Violations => ["length", "zero", "type", "totals", "page after end", "end before plan", "second offer",
+        "sparse ids", "truncated page", "early end"];
 
     [Theory]
     [MemberData(nameof(Violations))]
     public async Task A_broken_control_stream_ends_with_a_typed_error(string what)
     {
-        await using var pair = new TransferPair((_, cancellationToken) => new ValueTask<OfferAnswer>(Task.Delay(Timeout.Infinite, cancellationToken).ContinueWith(_ => OfferAnswer.Refuse(""), TaskScheduler.Default)));
+        await using var pair = new TransferPair((_, cancellationToken) => new ValueTask<OfferAnswer>(
+            Task.Delay(Timeout.Infinite, cancellationToken).ContinueWith(_ => OfferAnswer.Refuse(""), TaskScheduler.Default)));
         await using var sender = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer);
         await sender.OfferAsync();
         Transfer received = await pair.IncomingAsync(CancellationToken.None);

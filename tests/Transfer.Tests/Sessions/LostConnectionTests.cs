@@ -65,7 +65,8 @@ public class LostConnectionTests
         await using var pair = new TransferPair();
         pair.AddFile("large", 4 * MiB);
         pair.Network.LinkMade = link => link.BreakAfter = 100;
-        TransferException failure = await Assert.ThrowsAsync<TransferException>(() => pair.Send(new SendOptions { MaxRetries = 2 }).Completion);
+        TransferException failure =
+            await Assert.ThrowsAsync<TransferException>(() => pair.Send(new SendOptions { MaxRetries = 2 }).Completion);
         Assert.Equal(TransferError.ConnectionLost, failure.Error);
         Assert.Contains("2 tries", failure.Message, StringComparison.Ordinal);
         Assert.IsType<TransportException>(failure.InnerException);

@@ -13,7 +13,8 @@ public class RoundTripTests
     public async Task Trees_arrive_as_they_are(TransferMode mode)
     {
         await using var pair = new TransferPair();
-        foreach (int size in new[] { 0, 1, 65535, 65536, 65537, MiB - 1, MiB, MiB + 1, 2 * MiB, 3 * MiB + 12345 }) pair.AddFile($"sizes/{size}.bin", size);
+        foreach (int size in new[] { 0, 1, 65535, 65536, 65537, MiB - 1, MiB, MiB + 1, 2 * MiB, 3 * MiB + 12345 }) pair.AddFile(
+            $"sizes/{size}.bin", size);
         for (int i = 0; i < 40; i++) pair.AddFile($"many/{i % 4}/file {i}.txt", i * 37);
         pair.AddFile("deep/" + string.Join('/', Enumerable.Repeat("folder", 30)) + "/leaf", 10);
         pair.AddFile("名前/Ünï çødé/🦊.txt", 100);

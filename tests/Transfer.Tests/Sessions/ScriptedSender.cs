@@ -30,7 +30,8 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
     public async Task<UInt128> OfferFilesAsync(params long[] sizes)
     {
         await OfferAsync();
-        await SendManifestAsync([.. sizes.Select((size, id) => new ManifestEntry((uint)id, EntryKind.File, $"file{id}", size, 0x1A4, 1_000_000_000, null))]);
+        await SendManifestAsync(
+            [.. sizes.Select((size, id) => new ManifestEntry((uint)id, EntryKind.File, $"file{id}", size, 0x1A4, 1_000_000_000, null))]);
         UInt128 session = Accept.Parse((await ExpectAsync(MessageType.Accept)).Body).Session;
         await ExpectAsync(MessageType.Plan);
         return session;
@@ -39,7 +40,8 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
     public async Task SendManifestAsync(params ManifestEntry[] entries)
     {
         await SendAsync(MessageType.ManifestPage, writer => ManifestPage.Encode(entries, writer));
-        await SendAsync(MessageType.ManifestEnd, new ManifestEnd((uint)entries.Length, entries.Count(e => e.Kind == EntryKind.File), entries.Sum(e => e.Size)).Write);
+        await SendAsync(MessageType.ManifestEnd,
+            new ManifestEnd((uint)entries.Length, entries.Count(e => e.Kind == EntryKind.File), entries.Sum(e => e.Size)).Write);
     }
 
     public async Task SendAsync(MessageType type, Action<IBufferWriter<byte>> write)
@@ -62,7 +64,8 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
     {
         while (true)
         {
-            ControlMessage message = await _reader!.ReadAsync(CancellationToken.None) ?? throw new InvalidOperationException($"the stream ended instead of {type}");
+            ControlMessage message = await _reader!.ReadAsync(CancellationToken.None) ?? throw new InvalidOperationException(
+                $"the stream ended instead of {type}");
             if (message.Type == MessageType.KeepAlive) continue;
             Assert.Equal(type, message.Type);
             return message with { Body = new ReadOnlySequence<byte>(message.Body.ToArray()) };
@@ -99,9 +102,11 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
     /// <summary>The stream of the data lane opened last.</summary>
     public ITransferStream LastStream => _streams[^1];
 
-    public static async Task SendChunkAsync(PipeWriter lane, uint file, long offset, byte[] payload, ChunkFlags flags = ChunkFlags.None, UInt128? digest = null, int? length = null)
+    public static async Task SendChunkAsync(PipeWriter lane, uint file, long offset, byte[] payload, ChunkFlags flags =
+        ChunkFlags.None, UInt128? digest = null, int? length = null)
     {
-        new ChunkHeader(file, flags, offset, length ?? payload.Length, digest ?? Digester.Of(payload)).Write(lane.GetSpan(ChunkHeader.Size));
+        new ChunkHeader(file, flags, offset, length ?? payload.Length, digest ?? Digester.Of(payload))
+            .Write(lane.GetSpan(ChunkHeader.Size));
         lane.Advance(ChunkHeader.Size);
         try
         {
