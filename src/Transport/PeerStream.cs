@@ -35,6 +35,9 @@ public sealed class PeerStream : IDuplexPipe, IAsyncDisposable
     /// <inheritdoc/>
     public PipeWriter Output { get; }
 
+    /// <inheritdoc cref="IMuxedStream.WidenWindow"/>
+    public void WidenWindow(int bytes) => _stream.WidenWindow(bytes);
+
     /// <summary>Ends both directions at once. Idempotent, never throws.</summary>
     public void Reset() => _stream.Reset();
 

@@ -29,6 +29,9 @@ internal interface ITransferStream : IDuplexPipe, IAsyncDisposable
     /// <summary>The authenticated other side.</summary>
     PeerId Peer { get; }
 
+    /// <inheritdoc cref="Transport.Multiplexing.IMuxedStream.WidenWindow"/>
+    void WidenWindow(int bytes);
+
     /// <summary>Ends both directions at once. Idempotent, never throws.</summary>
     void Reset();
 
@@ -69,6 +72,8 @@ internal sealed class SwarmNetwork(Swarm swarm) : ITransferNetwork
         public PipeReader Input => stream.Input;
 
         public PipeWriter Output => stream.Output;
+
+        public void WidenWindow(int bytes) => stream.WidenWindow(bytes);
 
         public void Reset() => stream.Reset();
 

@@ -25,6 +25,12 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     /// <summary>Bytes of exceptions in one plan message.</summary>
     private const int PlanBytes = 128 << 10;
 
+    /// <summary>
+    /// What a sender may be ahead of the storage, per data stream, in bytes: chunks of 1 MiB, one being written and some on their way.
+    /// With yamux's first window of 256 KiB sender and receiver would work in turn instead of at the same time.
+    /// </summary>
+    private const int LaneWindow = 4 << 20;
+
     /// <summary>Complete files that may wait for the manifest's end; the lanes wait while there are more.</summary>
     private const int MaxAwaitingManifest = 256;
 
@@ -126,6 +132,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
                 throw TransferProtocol.Violation($"data stream {attach.Lane} is attached already or was not announced");
         }
 
+        stream.WidenWindow(LaneWindow);
         return _tasks.Run(stopping =>
             _control.RunLaneAsync(lane => new ChunkReceiver(stream.Input, this, _blocks).RunAsync(lane), stopping));
     }

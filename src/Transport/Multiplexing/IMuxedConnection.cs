@@ -67,6 +67,13 @@ public interface IMuxedStream : IDuplexPipe, IAsyncDisposable
     /// <summary>Whether the remote side opened it.</summary>
     bool IsRemote { get; }
 
+    /// <summary>
+    /// Lets the remote side send at least <paramref name="bytes"/> ahead of the reader, from now on: for a reader that consumes in
+    /// large pieces and is slow in between, which the window's own growth, by the network's pace, does not see. A wish: the limits
+    /// per stream and connection hold. Thread-safe.
+    /// </summary>
+    void WidenWindow(int bytes);
+
     /// <summary>Ends both directions at once and tells the remote side. Idempotent, thread-safe, never throws.</summary>
     void Reset();
 }

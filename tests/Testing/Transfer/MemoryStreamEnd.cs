@@ -44,6 +44,11 @@ internal sealed class MemoryStreamEnd : ITransferStream
             new MemoryStreamEnd(link, protocol, far, reset, back, there), new MemoryStreamEnd(link, protocol, near, reset, there, back));
     }
 
+    // A wish, which this network does not grant.
+    public void WidenWindow(int bytes)
+    {
+    }
+
     public void Reset() => _reset.Cancel();
 
     public ValueTask AbandonConnectionAsync()

@@ -39,7 +39,7 @@ internal struct ReceiveWindow
         return true;
     }
 
-    /// <summary>Raises a fresh window above the initial size at once. Returns the credit to send along with SYN or ACK.</summary>
+    /// <summary>Raises the window to a larger size at once, if the budget allows. Returns the credit to send.</summary>
     public uint Raise(uint size, ByteBudget budget)
     {
         if (size <= Size) return 0;

@@ -99,6 +99,16 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
         lock (_sync) return _window.Raise(_connection.Options.InitialWindow, _connection.WindowGrowth);
     }
 
+    /// <summary>Raises the window to <paramref name="size"/>, as far as its limits allow; returns the credit to send.</summary>
+    internal uint Widen(uint size)
+    {
+        lock (_sync)
+        {
+            if (_completed || _ending != Ending.Open) return 0;
+            return _window.Raise(Math.Min(size, _connection.Options.MaxStreamWindow), _connection.WindowGrowth);
+        }
+    }
+
     /// <summary>Charges a data frame's payload to the window before any of it is read.</summary>
     internal Announcement Announce(uint length)
     {

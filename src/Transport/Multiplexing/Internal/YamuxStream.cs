@@ -186,6 +186,13 @@ internal sealed class YamuxStream : IMuxedStream
         _connection.Writer.QueueControl(this);
     }
 
+    public void WidenWindow(int bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        uint credit = _input.Widen((uint)bytes);
+        if (credit > 0) ReturnCredit(credit);
+    }
+
     /// <summary>Returns credit for consumed bytes. Takes the gate.</summary>
     internal void ReturnCredit(uint credit)
     {
