@@ -1,1 +1,4 @@
-return 0;
+using BenchmarkDotNet.Running;
+using FastShare.Benchmarks;
+
+BenchmarkSwitcher.FromAssembly(typeof(NoiseBenchmarks).Assembly).Run(args);
