@@ -212,6 +212,16 @@ public abstract partial class MuxConformanceTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_widened_window_lets_the_sender_run_ahead_of_a_reader_that_does_not_read()
+    {
+        (IMuxedStream near, IMuxedStream far) = await OpenAsync();
+        far.WidenWindow(2_000_000);
+        await near.Output.WriteAsync(new byte[2_000_000]); // would wait for the reader beyond the first window
+        far.WidenWindow(1_000); // never shrinks
+        Assert.Equal(2_000_000, (await far.Input.ReadAsync(2_000_000)).Length);
+    }
+
+    [Fact]
     public async Task Reading_byte_by_byte_keeps_the_credit_flowing()
     {
         (IMuxedStream near, IMuxedStream far) = await OpenAsync();
