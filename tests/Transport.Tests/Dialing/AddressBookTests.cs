@@ -52,6 +52,17 @@ public sealed class AddressBookTests
     }
 
     [Fact]
+    public void Visitors_with_made_up_identities_do_not_push_out_given_peers()
+    {
+        var book = new AddressBook();
+        book.Add(Peer, Addresses(1), given: true);
+        for (int n = 2; n < AddressBook.MaxPeers + 50; n++) book.Add(PeerIdOf(n), Addresses(2), given: false);
+        Assert.Equal(Addresses(1), book.Get(Peer));
+        Assert.Empty(book.Get(PeerIdOf(2)));
+        Assert.Equal(Addresses(2), book.Get(PeerIdOf(AddressBook.MaxPeers + 49)));
+    }
+
+    [Fact]
     public void Claimed_and_failed_addresses_are_forgotten_before_given_ones()
     {
         var book = new AddressBook();

@@ -3,8 +3,8 @@ using FastShare.Transport.Identity;
 namespace FastShare.Transport.Dialing.Internal;
 
 /// <summary>
-/// Addresses known for peers, in the order in which to try them: what worked last first, what failed last. Bounded: the peers
-/// used longest ago and the least promising addresses are forgotten first. Thread-safe.
+/// Addresses known for peers, in the order in which to try them: what worked last first, what failed last. Bounded: the least
+/// promising addresses are forgotten first, and peers known by their own claims only, then those used longest ago. Thread-safe.
 /// </summary>
 internal sealed class AddressBook
 {
@@ -44,8 +44,9 @@ internal sealed class AddressBook
 
             while (_recent.Count > MaxPeers)
             {
-                _pages.Remove(_recent.Last!.Value.Peer);
-                _recent.RemoveLast();
+                LinkedListNode<Page> victim = LeastUseful();
+                _pages.Remove(victim.Value.Peer);
+                _recent.Remove(victim);
             }
         }
     }
@@ -108,6 +109,14 @@ internal sealed class AddressBook
         else _pages[peer] = page = new LinkedListNode<Page>(new Page(peer, []));
         _recent.AddFirst(page);
         return page.Value;
+    }
+
+    // Visitors are free to make up identities, so what they claim must not push out what this node was given.
+    private LinkedListNode<Page> LeastUseful()
+    {
+        LinkedListNode<Page>? page = _recent.Last;
+        while (page is not null && page.Value.Entries.Exists(e => e.Given)) page = page.Previous;
+        return page ?? _recent.Last!;
     }
 
     private static void Add(Page page, Multiaddr address, bool given)
