@@ -58,6 +58,7 @@ internal sealed class LazyNegotiation : IDuplexPipe
         public override long UnflushedBytes => inner.UnflushedBytes + (_aside?.WrittenCount ?? 0);
 
         /// <summary>Called by the reader: sends the proposal unless the writer has put it before its bytes, and so will send it.</summary>
+        /// <remarks>The token ends this wait only: the proposal belongs to both directions, and to every later read.</remarks>
         public Task ProposeNow(CancellationToken cancellationToken)
         {
             lock (_lock)
@@ -65,10 +66,10 @@ internal sealed class LazyNegotiation : IDuplexPipe
                 if (!_proposed)
                 {
                     Propose();
-                    _sending = inner.FlushAsync(cancellationToken).AsTask();
+                    _sending = inner.FlushAsync(CancellationToken.None).AsTask();
                 }
 
-                return _sending ?? Task.CompletedTask;
+                return _sending?.WaitAsync(cancellationToken) ?? Task.CompletedTask;
             }
         }
 
