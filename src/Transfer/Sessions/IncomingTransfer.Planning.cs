@@ -75,7 +75,7 @@ internal sealed partial class IncomingTransfer
             if (ranges is [{ First: 0 } all] && all.Count == file.Chunks) return null;
             // Nothing is missing but the file's end: it comes after a chunk, so one is asked for again.
             if (ranges.Count == 0) ranges.Add(new ChunkRange(file.Chunks - 1, 1));
-            file.AllowsDuplicates = true;
+            AllowDuplicates(file);
             file.Outstanding = file.Chunks - Claimed(file.Content!);
             return new PlannedFile(file.Entry.Id, ranges);
         }

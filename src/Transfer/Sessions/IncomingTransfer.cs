@@ -21,6 +21,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly Dictionary<uint, TransferException> _failed = []; // guarded by _gate
     private readonly EntrySet _settled = new(); // guarded by _gate
+    private readonly EntrySet _repeated = new(); // guarded by _gate: files of which a chunk was asked for that may not be missing
     private readonly Pulse _progress = new();
     private ReceiveStore? _store; // written once, before the first chunk
     private long _quota = long.MaxValue; // written once, with _store
@@ -100,6 +101,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         lock (_gate)
         {
             if (_failed.ContainsKey(header.FileId)) return null;
+            // What was asked for in excess may come after the file's end, and after the file is settled.
+            if (_settled.Contains(header.FileId) && _repeated.Contains(header.FileId)) return null;
             if (entry.Kind != EntryKind.File || _settled.Contains(header.FileId))
                 violation = $"chunk of entry {header.FileId}, of which none is missing";
         }
@@ -151,7 +154,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
                 lock (file.Gate)
                 {
                     file.Writers--;
-                    if (isNew) file.Outstanding--;
+                    // Counted, not decremented: a chunk that was claimed, and so not missing, may have been written anew.
+                    if (isNew) file.Outstanding = file.Chunks - content.ClaimCount;
                     if (file.IsOver) Close(file);
                 }
             }
@@ -220,6 +224,16 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         ManifestEntry? entry = failure.Id < planned ? Manifest[failure.Id] : null;
         if (entry is not { Kind: EntryKind.File })
             throw TransferProtocol.Violation($"the sender failed file {failure.Id}, which was not asked for");
+        if (_begun.TryGetValue(entry.Id, out IncomingFile? file))
+        {
+            lock (file.Gate)
+            {
+                // It is whole and right, and on its way to its name: only a repetition that is not needed can have failed.
+                if (file.IsReceived) return;
+                file.IsOver = true;
+            }
+        }
+
         string why = $"the sender could not send {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}";
         SettleFailed(entry, new TransferException(failure.Code.ToError(), why) { Peer = Transfer.Peer, Path = entry.Path }, discard: true);
     }
@@ -361,7 +375,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         {
             if (file.Content.HasChunk(index)) continue;
             file.Outstanding++;
-            file.AllowsDuplicates = true;
+            AllowDuplicates(file);
             _control?.Post(
                 MessageType.ChunkRejected, new ChunkRejected(file.Entry.Id, index * file.ChunkSize, WireCode.VerificationFailed));
         }
@@ -380,6 +394,13 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
         file.IsReceived = true;
         return true;
+    }
+
+    /// <summary>More is asked for than is missing. Under the file's gate.</summary>
+    private void AllowDuplicates(IncomingFile file)
+    {
+        file.AllowsDuplicates = true;
+        lock (_gate) _repeated.Add(file.Entry.Id);
     }
 
     private void OnPublished(PublishOutcome outcome)

@@ -174,13 +174,7 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
                     TransferError.AlreadyReceiving, "these files are being received from you already, by another run of the same command");
 
             // An earlier run of the sender, which is gone: what it left on disk is what this one resumes.
-            lock (_gate)
-            {
-                earlier.Ticket++;
-                earlier.Worker?.Cancel();
-            }
-
-            await earlier.Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+            await TakeTurnAsync(earlier, cancellationToken).ConfigureAwait(false);
             await EndAsync(earlier, new TransferException(TransferError.ConnectionLost, "the sender was started anew") { Peer = peer })
                 .ConfigureAwait(false);
             earlier.Turn.Release();
@@ -222,19 +216,34 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         return live;
     }
 
-    /// <summary>Runs one connection's worth of a transfer, then ends it or leaves it waiting for the sender.</summary>
-    private async Task WorkAsync(LiveTransfer live, ControlSession control, Offer offer, CancellationToken cancellationToken)
+    /// <summary>Ends the work of whoever has the turn, which is connected to a sender that has meanwhile come back, and takes it.</summary>
+    private async Task<int> TakeTurnAsync(LiveTransfer live, CancellationToken cancellationToken)
     {
-        using var work = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, live.Incoming.Transfer.Cancelled);
         int ticket;
         lock (_gate)
         {
-            // Whoever works on it is connected to a sender that has meanwhile come back here.
             ticket = ++live.Ticket;
             live.Worker?.Cancel();
         }
 
-        await live.Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await live.Turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+            return ticket;
+        }
+        catch (OperationCanceledException)
+        {
+            // This connection is lost too. Those before it leave the transfer's end to the newest.
+            AwaitReturn(live, ticket);
+            throw;
+        }
+    }
+
+    /// <summary>Runs one connection's worth of a transfer, then ends it or leaves it waiting for the sender.</summary>
+    private async Task WorkAsync(LiveTransfer live, ControlSession control, Offer offer, CancellationToken cancellationToken)
+    {
+        using var work = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, live.Incoming.Transfer.Cancelled);
+        int ticket = await TakeTurnAsync(live, cancellationToken).ConfigureAwait(false);
         try
         {
             bool over;
@@ -316,14 +325,17 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         }
 
         if (attempt.IsComplete || failure is not null) await EndAsync(live, attempt.IsComplete ? null : failure).ConfigureAwait(false);
-        else AwaitReturn(live, ticket);
+        else
+        {
+            transfer.Meter.State = TransferState.Reconnecting;
+            AwaitReturn(live, ticket);
+        }
     }
 
     /// <summary>The connection is lost: ends the transfer unless its sender comes back within the window.</summary>
     private void AwaitReturn(LiveTransfer live, int ticket)
     {
         Transfer transfer = live.Incoming.Transfer;
-        transfer.Meter.State = TransferState.Reconnecting;
         _ = _waiting.Run(async stopping =>
         {
             using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, transfer.Cancelled);

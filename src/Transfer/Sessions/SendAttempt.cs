@@ -317,6 +317,8 @@ internal sealed class SendAttempt : IAsyncDisposable
     private void OnChunkRejected(ChunkRejected rejected)
     {
         ManifestEntry entry = PlannedEntry(rejected.Id);
+        // The receiver did not know yet: it has been told, or will be.
+        if (_state.HasFailed(entry.Id)) return;
         uint chunkSize = ChunkSize.Of(entry.Size);
         if (rejected.Offset % chunkSize != 0 || rejected.Offset >= entry.Size || ++_repairs > MaxRepairs
             || !_state.TryGetBegun(entry.Id, out _))
@@ -336,7 +338,7 @@ internal sealed class SendAttempt : IAsyncDisposable
             if (entry.Kind == EntryKind.File) _state.SettleDelivered(entry);
         }
 
-        if (complete.Files > Transfer.Meter.Files) throw TransferProtocol.Violation("the receiver claims more files than were offered");
+        if (complete.Files > _state.Manifest.Totals.Files) throw TransferProtocol.Violation("the receiver claims more files than were offered");
         _complete.SetResult();
     }
 

@@ -38,6 +38,9 @@ internal sealed class ReceiveFile : IDisposable
     /// <summary>Number of chunks; 0 for an empty file.</summary>
     public long ChunkCount => Staged.Map.Count;
 
+    /// <summary>Number of chunks that are there or claimed by the journal.</summary>
+    public long ClaimCount => Staged.Map.ClaimCount;
+
     /// <summary>Bytes of the chunks that are there and verified.</summary>
     public long BytesPresent => Staged.Map.BytesPresent;
 
