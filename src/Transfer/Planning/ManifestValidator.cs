@@ -8,11 +8,11 @@ namespace FastShare.Transfer.Planning;
 /// folders are needed, dense ids, sizes, link targets. Holds 16 bytes for each path, up to 64 MiB for a million. The sender runs
 /// the same checks while it lists, so an honest manifest is never refused. Not thread-safe.
 /// </summary>
-/// <param name="maxEntries">Most entries taken. Default: 4 Mi, which bounds the memory held to 128 MiB.</param>
+/// <param name="maxEntries">Most entries taken. Default: the protocol's limit, which bounds the memory held to 256 MiB.</param>
 internal sealed class ManifestValidator(long maxEntries = ManifestValidator.DefaultMaxEntries)
 {
     /// <summary>Default limit of entries.</summary>
-    public const long DefaultMaxEntries = 1 << 22;
+    public const long DefaultMaxEntries = Framing.TransferProtocol.MaxEntries;
 
     /// <summary>Most names kept in <see cref="RootNames"/>, <see cref="HiddenNames"/> and <see cref="MisleadingNames"/> each.</summary>
     public const int MaxNames = 100;
