@@ -1,6 +1,6 @@
-using FastShare.Testing;
 using System.Net;
 using System.Net.Sockets;
+using FastShare.Testing;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
 using FastShare.Transport.Sockets.Internal;
