@@ -1,9 +1,11 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Runtime.InteropServices;
+using FastShare.Testing.Multiplexing;
 using FastShare.Transport.Multiplexing;
 using FastShare.Transport.Multiplexing.Internal;
 using FastShare.Transport.Security;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace FastShare.Transport.Tests.Multiplexing;
 
@@ -32,6 +34,27 @@ public sealed class YamuxSessionTests
 
         await node.SettleAsync();
         Assert.Equal(TimeSpan.FromMilliseconds(60), node.Connection.RoundTripTime);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_peer_that_hangs_up_on_our_goodbye_before_we_hear_that_it_was_sent_closes_in_good_order(bool reset)
+    {
+        (MemoryByteChannel near, MemoryByteChannel far) = MemoryByteChannel.CreatePair(1 << 20);
+        await using var slow = new LateFlushChannel(near);
+        await using var connection = new YamuxConnection(
+            slow, ConnectionRole.Dialer, YamuxOptions.Default, TimeProvider.System, NullLogger.Instance);
+        connection.Start();
+        await connection.OpenStreamAsync(default);
+        Task closing = connection.CloseAsync(default).AsTask();
+        await slow.Sent; // the go-away has left, the flush has not returned
+        if (reset) slow.FailReads(new TransportException(TransportError.ConnectionReset, "reset"));
+        else far.CloseWrite();
+        Assert.Equal(0, await slow.ReadEnded);
+        slow.Release();
+        await closing;
+        Assert.Null(await connection.Closed);
     }
 
     [Fact]
@@ -174,6 +197,7 @@ public sealed class YamuxSessionTests
         await using ScriptedNode node = ScriptedNode.Start(capacity: 1000); // the channel is busy until the script reads
         IMuxedStream[] streams = [await node.OpenFromPeerAsync(1), await node.OpenFromPeerAsync(3), await node.OpenFromPeerAsync(5)];
         Task plug = (await node.OpenFromPeerAsync(7)).Output.WriteAsync(new byte[10_000]).AsTask();
+        while (node.Near.Pending < 10_000 || node.Connection.Writer.FlushStarted is null) await Task.Delay(1);
         Task[] writing = [plug, .. streams.Select(stream => stream.Output.WriteAsync(new byte[250_000]).AsTask())];
         var order = new List<uint>();
         for (int left = 760_000; left > 0;)
@@ -272,5 +296,66 @@ public sealed class YamuxSessionTests
         }
 
         return total;
+    }
+
+    /// <summary>A channel whose flush of a go-away hands its bytes on and then does not return for a while.</summary>
+    private sealed class LateFlushChannel(IByteChannel inner) : IByteChannel
+    {
+        private readonly TaskCompletionSource _sent = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource _release = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource<int> _readEnded = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource<int> _fault = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private bool _hold; // the writer's
+
+        public Task Sent => _sent.Task;
+
+        /// <summary>Completes when the multiplexer got the end, or a failure, from a read.</summary>
+        public Task<int> ReadEnded => _readEnded.Task;
+
+        public int Pending => inner.Pending;
+
+        public int BatchSize => inner.BatchSize;
+
+        public void Release() => _release.TrySetResult();
+
+        public void FailReads(TransportException error) => _fault.TrySetException(error);
+
+        public async ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken)
+        {
+            int count = 0;
+            try
+            {
+                count = await await Task.WhenAny(inner.ReadAsync(destination, cancellationToken).AsTask(), _fault.Task);
+                return count;
+            }
+            finally
+            {
+                if (count == 0) _readEnded.TrySetResult(0);
+            }
+        }
+
+        public void Write(ReadOnlyMemory<byte> data)
+        {
+            _hold |= data.Span[1] == (byte)FrameType.GoAway;
+            inner.Write(data);
+        }
+
+        public async ValueTask FlushAsync(CancellationToken cancellationToken)
+        {
+            await inner.FlushAsync(cancellationToken);
+            if (!_hold) return;
+            _sent.TrySetResult();
+            await _release.Task;
+        }
+
+        public void CloseWrite() => inner.CloseWrite();
+
+        public void Abort()
+        {
+            Release();
+            inner.Abort();
+        }
+
+        public ValueTask DisposeAsync() => inner.DisposeAsync();
     }
 }

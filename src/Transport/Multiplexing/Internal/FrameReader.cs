@@ -31,6 +31,10 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
         {
             await ReadAsync().ConfigureAwait(false);
         }
+        catch (TransportException e) when (e.Error == TransportError.ConnectionReset && connection.Writer.SaidGoodbye)
+        {
+            connection.End(reason: null, goAway: null); // a socket closed with bytes unread; those were not asked for any more
+        }
         catch (TransportException e)
         {
             connection.End(e, e.Error == TransportError.ProtocolViolation ? GoAwayCode.ProtocolError : null);
@@ -260,8 +264,9 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
 
     private void OnEnd(bool midFrame)
     {
-        // go leaves without a go-away; with nothing open and no frame cut off, that is an orderly close.
-        bool orderly = !midFrame && connection.StreamCount == 0;
+        // go leaves without a go-away; with nothing open and no frame cut off, that is an orderly close. So is the answer to our own
+        // go-away, which may be here before the writer has heard that it was sent.
+        bool orderly = !midFrame && (connection.StreamCount == 0 || connection.Writer.SaidGoodbye);
         string where = midFrame ? "in the middle of a frame" : "with streams open";
         connection.End(
             orderly ? null : new TransportException(TransportError.ConnectionClosed, $"the remote side closed the connection {where}"),

@@ -33,6 +33,7 @@ internal sealed class FrameWriter(YamuxConnection connection, IByteChannel chann
     private GoAwayCode? _goAway; // gate: the last frame to send
     private bool _drainFirst; // gate: but only after everything that can be sent
     private bool _stopped; // gate: nothing more is to be sent
+    private bool _saidGoodbye; // set once, volatile
     private long _flushStartedTicks = -1; // volatile
 
     private enum Step
@@ -44,6 +45,9 @@ internal sealed class FrameWriter(YamuxConnection connection, IByteChannel chann
 
     /// <summary>Since when the channel has been busy with a batch; null: it is not. Thread-safe.</summary>
     public TimeSpan? FlushStarted => Volatile.Read(ref _flushStartedTicks) is var ticks and >= 0 ? TimeSpan.FromTicks(ticks) : null;
+
+    /// <summary>Whether a go-away without an error was handed to the channel, so that the remote side may hang up. Thread-safe.</summary>
+    public bool SaidGoodbye => Volatile.Read(ref _saidGoodbye);
 
     /// <summary>A stream has control frames to send. Gate held.</summary>
     public void QueueControl(YamuxStream stream)
@@ -177,6 +181,7 @@ internal sealed class FrameWriter(YamuxConnection connection, IByteChannel chann
             {
                 Put(new YamuxHeader(FrameType.GoAway, FrameFlags.None, 0, (uint)_goAway!.Value));
                 _stopped = true;
+                Volatile.Write(ref _saidGoodbye, _goAway == GoAwayCode.Normal);
             }
         }
 
