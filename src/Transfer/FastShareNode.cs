@@ -93,19 +93,26 @@ public sealed partial class FastShareNode : IAsyncDisposable
     }
 
     /// <summary>
-    /// Waits until a peer with this name is discovered. Names are not proved: several peers of one name are an error.
+    /// Waits until a peer with this name is discovered. Names are not proved: several peers of one name are an error, unless the
+    /// expected one is among them.
     /// </summary>
+    /// <param name="name">What it calls itself.</param>
+    /// <param name="wait">How long it may take to appear.</param>
+    /// <param name="expected">The peer that had the name before: it is taken as soon as it appears, whatever it calls itself now. The
+    /// caller compares: another peer that came with the name may be an impostor.</param>
+    /// <param name="cancellationToken">Ends the search.</param>
     /// <exception cref="TransferException">
     /// <see cref="TransferError.PeerNotReachable"/>: none, or several, within <paramref name="wait"/>.
     /// </exception>
-    public async Task<PeerId> FindPeerByNameAsync(string name, TimeSpan wait, CancellationToken cancellationToken = default)
+    public async Task<PeerId> FindPeerByNameAsync(
+        string name, TimeSpan wait, PeerId? expected = null, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         using var patience = new CancellationTokenSource(wait, _options.TimeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, patience.Token);
         try
         {
-            return await new NameSearch(this, name, _options.TimeProvider).RunAsync(either.Token).ConfigureAwait(false);
+            return await new NameSearch(this, name, expected, _options.TimeProvider).RunAsync(either.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {

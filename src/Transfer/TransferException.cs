@@ -11,6 +11,9 @@ public enum TransferError
     /// <summary>The peer could not be found or reached within the wait.</summary>
     PeerNotReachable,
 
+    /// <summary>A name that is known here came with another key: an impostor, or a machine that was set up anew.</summary>
+    IdentityChanged,
+
     /// <summary>The connection was lost and could not be restored within the retry budget.</summary>
     ConnectionLost,
 

@@ -4,8 +4,8 @@ using FastShare.Transport.Identity;
 
 namespace FastShare.Transfer.Sessions;
 
-/// <summary>Asks every discovered peer for its name until one has the name looked for.</summary>
-internal sealed class NameSearch(FastShareNode node, string name, TimeProvider time)
+/// <summary>Asks every discovered peer for its name until one has the name looked for, or the expected one appears.</summary>
+internal sealed class NameSearch(FastShareNode node, string name, PeerId? expected, TimeProvider time)
 {
     /// <summary>After a match, how long to listen for a second peer of the same name before trusting that it is the only one.</summary>
     private static readonly TimeSpan Doubt = TimeSpan.FromMilliseconds(250);
@@ -39,6 +39,7 @@ internal sealed class NameSearch(FastShareNode node, string name, TimeProvider t
 
         lock (_gate)
         {
+            if (expected is not null && _matches.Contains(expected)) return expected;
             if (_matches.Count == 1) return _matches.First();
             string several = $"{_matches.Count} peers are named '{PeerText.Escape(name)}': {string.Join(", ", _matches)}";
             throw new TransferException(TransferError.PeerNotReachable, $"{several}; use the peer id of the one you mean");
@@ -50,6 +51,12 @@ internal sealed class NameSearch(FastShareNode node, string name, TimeProvider t
         lock (_gate)
         {
             if (!_asked.Add(peer)) return;
+            if (peer == expected)
+            {
+                _matches.Add(peer);
+                _matched.TrySetResult();
+                return;
+            }
         }
 
         _ = tasks.Run(async stopping =>

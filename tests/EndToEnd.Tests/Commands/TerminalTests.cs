@@ -61,7 +61,7 @@ public sealed class TerminalTests : IDisposable
     }
 
     // Keys typed before the question stands there answer nothing, and the question's own line ends only with the answer.
-    private static async Task AnswerAsync(FastShareProcess receiver, FastShareProcess sender, string answer)
+    internal static async Task AnswerAsync(FastShareProcess receiver, FastShareProcess sender, string answer)
     {
         Task<int> ended = sender.WaitForExitAsync();
         do
@@ -71,7 +71,7 @@ public sealed class TerminalTests : IDisposable
         while (await Task.WhenAny(ended, Task.Delay(100)) != ended);
     }
 
-    private static async Task<string> AddressAsync(FastShareProcess receiver)
+    internal static async Task<string> AddressAsync(FastShareProcess receiver)
     {
         string line = await receiver.WaitForLineAsync(text => text.Contains("--to /ip4/127.0.0.1/", StringComparison.Ordinal));
         return line.Trim().Split(' ')[^1];

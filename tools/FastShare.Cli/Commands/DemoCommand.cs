@@ -44,7 +44,7 @@ internal static class DemoCommand
                 parsed.GetValue(size) ?? DefaultSize, parsed.GetValue(folder), transferOptions.Read(parsed, _discoveryLimit),
                 new NodeSettings(
                     [Multiaddr.Parse("/ip4/127.0.0.1/tcp/0")], !parsed.GetValue(noMdns), parsed.GetValue(noMdns) ? [] : [Loopback],
-                    KeyFile: null, parsed.GetValue(insecure), "demo-sender")),
+                    KeyFile: null, parsed.GetValue(insecure), "demo-sender", KnownPeersFile: null)),
             context));
         return command;
     }

@@ -3,6 +3,7 @@ using FastShare.Cli.Hosting;
 using FastShare.Cli.Output;
 using FastShare.Cli.Parsing;
 using FastShare.Transfer;
+using FastShare.Transfer.Trust;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Cli.Commands;
@@ -55,13 +56,16 @@ internal static class ReceiveCommand
         if (File.Exists(settings.Folder))
             throw new TransferException(TransferError.DestinationExists, $"'{PeerText.Escape(settings.Folder)}' is a file, not a folder");
         if (settings.ExitWithStandardInput) _ = WatchStandardInputAsync(context.Interruption);
-        var consent = new OfferConsent(settings.Folder, settings.Yes, settings.Trusted, settings.Replace, settings.Quota, context.Output);
+        var terms = new OfferTerms(settings.Folder, settings.Replace, settings.Quota);
+        KnownPeers? known = nodeSettings.OpenKnownPeers();
+        var consent = new OfferConsent(terms, settings.Yes, settings.Trusted, known, context.Output);
         await using NodeSession session = await NodeSession.StartAsync(nodeSettings, context, listenByDefault: true, consent.DecideAsync);
-        Explain(settings, nodeSettings, session.Node, context.Output);
+        bool expectsSomebody = settings.Trusted.Length > 0 || known?.All.Any(peer => peer.Trust == PeerTrust.Trusted) == true;
+        Explain(settings, expectsSomebody, nodeSettings, session.Node, context.Output);
         return await ReceiveAsync(settings.Once, consent, session, context);
     }
 
-    private static void Explain(Settings settings, NodeSettings nodeSettings, FastShareNode node, OutputWriter output)
+    private static void Explain(Settings settings, bool expectsSomebody, NodeSettings nodeSettings, FastShareNode node, OutputWriter output)
     {
         output.Say($"Receiving into {PeerText.Escape(settings.Folder)}");
         output.Say($"This node is '{PeerText.Escape(node.Name)}', peer {node.Id}");
@@ -76,7 +80,7 @@ internal static class ReceiveCommand
         foreach (Multiaddr address in node.Swarm.GetReachableAddresses().Take(nodeSettings.Mdns ? 1 : 3))
             output.Say($"  fastshare send FILE --to {address}{insecure}");
         if (settings.Yes) output.Say("Every offer is accepted (--yes).");
-        else if (!output.CanAsk && settings.Trusted.Length == 0)
+        else if (!output.CanAsk && !expectsSomebody)
         {
             output.Warn(
                 "Nobody can be asked here, so every offer will be refused. To take them, start with --yes, or with --trust and a peer id.");

@@ -2,6 +2,7 @@ using System.CommandLine;
 using FastShare.Cli.Hosting;
 using FastShare.Cli.Parsing;
 using FastShare.Transfer;
+using FastShare.Transfer.Trust;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Cli.Commands;
@@ -33,6 +34,27 @@ internal static class SendCommand
         return command;
     }
 
+    // A name says nothing before it is bound to a key: the first time a person compares, from then on the key is compared.
+    private static async Task MeetAsync(string name, PeerId peer, KnownPeers known, CommandContext context)
+    {
+        if (known.FindByName(name) is not null) return;
+        string met = $"'{PeerText.Escape(name)}' is peer {peer}, met here for the first time.";
+        if (context.Output.CanAsk)
+        {
+            if (!await context.Output.ConfirmAsync(
+                [met, "Compare that id with what the other machine shows (fastshare id)."], "Send to it?", context.Stop))
+            {
+                throw new TransferException(TransferError.Cancelled, "nothing was sent") { Peer = peer };
+            }
+        }
+        else
+        {
+            context.Output.Say(met);
+        }
+
+        if (known.Find(peer) is null) known.Remember(peer, name, PeerTrust.Met);
+    }
+
     private static async Task<int> RunAsync(
         string[] paths, PeerReference to, SendOptions options, NodeSettings settings, CommandContext context)
     {
@@ -47,7 +69,8 @@ internal static class SendCommand
         await using NodeSession session = await NodeSession.StartAsync(settings, context, listenByDefault: true);
         string does = to.Address is null ? "Looking for" : "Connecting to";
         context.Output.Say($"{does} {PeerText.Escape(to.ToString(), 60)} (up to {Duration.Format(options.WaitForPeer)})");
-        PeerId peer = await to.ResolveAsync(session.Node, options.WaitForPeer, context.Stop);
+        PeerId peer = await to.ResolveAsync(session.Node, options.WaitForPeer, session.KnownPeers, context.Stop);
+        if (to.Name is { } name && session.KnownPeers is { } known) await MeetAsync(name, peer, known, context);
         Transfer.Transfer transfer = session.Node.Send(peer, paths, options);
         string title = $"To {PeerText.Escape(to.Name ?? peer.ToShortString(), 24)}";
         try

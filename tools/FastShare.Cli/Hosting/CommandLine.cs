@@ -57,6 +57,7 @@ internal static class CommandLine
         root.Add(PingCommand.Create());
         root.Add(PerfCommand.Create());
         root.Add(IdCommand.Create());
+        root.Add(KnownCommand.Create());
         return root;
     }
 

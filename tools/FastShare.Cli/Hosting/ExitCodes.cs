@@ -41,7 +41,8 @@ internal static class ExitCodes
     public static int For(TransferError error) => error switch
     {
         // a connection that cannot be restored is a peer that cannot be reached
-        TransferError.PeerNotReachable or TransferError.ConnectionLost => PeerNotReachable,
+        // nor was the peer found whom the name stands for
+        TransferError.PeerNotReachable or TransferError.ConnectionLost or TransferError.IdentityChanged => PeerNotReachable,
         TransferError.Refused => Refused,
         TransferError.VerificationFailed => VerificationFailed,
         TransferError.Cancelled => Interrupted,

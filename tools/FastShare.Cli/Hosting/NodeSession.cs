@@ -1,6 +1,7 @@
 using FastShare.Cli.Output;
 using FastShare.Cli.Parsing;
 using FastShare.Transfer;
+using FastShare.Transfer.Trust;
 using FastShare.Transport;
 using FastShare.Transport.Discovery;
 using FastShare.Transport.Identity;
@@ -17,9 +18,12 @@ internal sealed class NodeSession : IAsyncDisposable
 
     private readonly PeerIdentity _identity;
     private readonly OptionalDiscovery? _mdns;
+    private readonly Lazy<KnownPeers?> _knownPeers;
 
-    private NodeSession(PeerIdentity identity, OptionalDiscovery? mdns, FastShareNode node, NodeReporter reporter)
+    private NodeSession(
+        PeerIdentity identity, OptionalDiscovery? mdns, FastShareNode node, NodeReporter reporter, NodeSettings settings)
     {
+        _knownPeers = new Lazy<KnownPeers?>(settings.OpenKnownPeers);
         _identity = identity;
         _mdns = mdns;
         Node = node;
@@ -27,6 +31,10 @@ internal sealed class NodeSession : IAsyncDisposable
     }
 
     public FastShareNode Node { get; }
+
+    /// <summary>Peers met before; null with <c>--insecure</c>.</summary>
+    /// <exception cref="TransferException">Their file cannot be used.</exception>
+    public KnownPeers? KnownPeers => _knownPeers.Value;
 
     /// <summary>Whether mDNS was wanted and did not start; that was said.</summary>
     public bool MdnsFailed => _mdns is { HasFailed: true };
@@ -67,7 +75,7 @@ internal sealed class NodeSession : IAsyncDisposable
             var reporter = new NodeReporter(node, context.Output);
             if (node.Swarm.ListenAddresses.Count > 0)
                 context.Output.Emit(new ListeningEvent(node.Id.ToString(), Texts(node.Swarm.GetReachableAddresses())));
-            return new NodeSession(identity, mdns, node, reporter);
+            return new NodeSession(identity, mdns, node, reporter, settings);
         }
         catch
         {
@@ -81,7 +89,7 @@ internal sealed class NodeSession : IAsyncDisposable
     public async Task<PeerConnection> ConnectAsync(PeerReference reference, TimeSpan wait, CommandContext context)
     {
         long start = context.TimeProvider.GetTimestamp();
-        PeerId peer = await reference.ResolveAsync(Node, wait, context.Stop);
+        PeerId peer = await reference.ResolveAsync(Node, wait, KnownPeers, context.Stop);
         while (true)
         {
             try

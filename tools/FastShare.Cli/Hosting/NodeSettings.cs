@@ -1,5 +1,6 @@
 using System.CommandLine;
 using FastShare.Cli.Parsing;
+using FastShare.Transfer.Trust;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Cli.Hosting;
@@ -11,8 +12,10 @@ namespace FastShare.Cli.Hosting;
 /// <param name="KeyFile">The identity's file; null: a fresh identity.</param>
 /// <param name="Insecure">No encryption and no authentication.</param>
 /// <param name="Name">What people call it; null: the machine's name.</param>
+/// <param name="KnownPeersFile">Names and keys of peers met before; null: nobody is remembered.</param>
 internal sealed record NodeSettings(
-    IReadOnlyList<Multiaddr>? Listen, bool Mdns, IReadOnlyList<string> Interfaces, string? KeyFile, bool Insecure, string? Name)
+    IReadOnlyList<Multiaddr>? Listen, bool Mdns, IReadOnlyList<string> Interfaces, string? KeyFile, bool Insecure, string? Name,
+    string? KnownPeersFile)
 {
     /// <summary>Every address, the port chosen by the system.</summary>
     public static IReadOnlyList<Multiaddr> DefaultListen { get; } =
@@ -21,11 +24,17 @@ internal sealed record NodeSettings(
     /// <summary><c>fastshare/identity.key</c> in the user's configuration folder.</summary>
     public static string DefaultKeyFile => Path.Combine(ConfigurationFolder, "fastshare", "identity.key");
 
+    /// <summary><c>fastshare/known-peers</c> in the user's configuration folder.</summary>
+    public static string DefaultKnownPeersFile => Path.Combine(ConfigurationFolder, "fastshare", "known-peers");
+
     // XDG base directory specification: only absolute paths count
     private static string ConfigurationFolder =>
         Environment.GetEnvironmentVariable("XDG_CONFIG_HOME") is { } folder && Path.IsPathFullyQualified(folder) ? folder
         : OperatingSystem.IsWindows() ? Environment.GetFolderPath(Environment.SpecialFolder.ApplicationData)
         : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".config");
+
+    /// <summary>The peers met before; null also with <see cref="Insecure"/>: nothing is proved there, so nobody is believed or remembered.</summary>
+    public KnownPeers? OpenKnownPeers() => Insecure || KnownPeersFile is null ? null : KnownPeers.Open(KnownPeersFile);
 
     /// <summary>Loads or makes the identity; the caller disposes it.</summary>
     public PeerIdentity OpenIdentity() => KeyFile is null ? PeerIdentity.Generate() : PeerIdentity.LoadOrCreate(KeyFile);
@@ -65,6 +74,15 @@ internal sealed class NodeOptions
     private readonly Option<string?> _name =
         new("--name") { HelpName = "NAME", Description = "What others see this node called (default: the machine's name)" };
 
+    private readonly Option<string?> _knownPeers = KnownPeersFile();
+
+    /// <summary>Where known peers stand.</summary>
+    public static Option<string?> KnownPeersFile() => new("--known-peers")
+    {
+        HelpName = "FILE",
+        Description = "Names and keys of peers met before (default: fastshare/known-peers in your configuration folder)",
+    };
+
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
@@ -75,6 +93,7 @@ internal sealed class NodeOptions
         command.Add(_ephemeral);
         command.Add(_insecure);
         command.Add(_name);
+        command.Add(_knownPeers);
         command.Validators.Add(result =>
         {
             if (result.GetValue(_ephemeral) && result.GetValue(_identity) is not null)
@@ -94,5 +113,6 @@ internal sealed class NodeOptions
         parsed.GetValue(_interfaces) ?? [],
         parsed.GetValue(_ephemeral) ? null : Path.GetFullPath(parsed.GetValue(_identity) ?? NodeSettings.DefaultKeyFile),
         parsed.GetValue(_insecure),
-        parsed.GetValue(_name));
+        parsed.GetValue(_name),
+        Path.GetFullPath(parsed.GetValue(_knownPeers) ?? NodeSettings.DefaultKnownPeersFile));
 }

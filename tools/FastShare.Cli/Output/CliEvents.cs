@@ -65,6 +65,9 @@ internal sealed record PerfEvent(
 /// <summary><c>id</c>.</summary>
 internal sealed record IdentityEvent(string Peer, string Name, string? KeyFile, IReadOnlyList<string> Addresses) : CliEvent("id");
 
+/// <summary><c>known</c>: one row of the table.</summary>
+internal sealed record KnownPeerEvent(string Peer, string Name, bool Trusted, string Since) : CliEvent("known");
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(ListeningEvent))]
 [JsonSerializable(typeof(PeerFoundEvent))]
@@ -84,4 +87,5 @@ internal sealed record IdentityEvent(string Peer, string Name, string? KeyFile, 
 [JsonSerializable(typeof(PingEvent))]
 [JsonSerializable(typeof(PerfEvent))]
 [JsonSerializable(typeof(IdentityEvent))]
+[JsonSerializable(typeof(KnownPeerEvent))]
 internal sealed partial class CliEventContext : JsonSerializerContext;

@@ -8,8 +8,8 @@ internal enum OfferDecision
     Refuse,
     Accept,
 
-    /// <summary>Accept this one and every later one of the same peer, until the command ends.</summary>
-    AcceptAllFromPeer,
+    /// <summary>Accept this one and every later one of the same peer, in later runs too.</summary>
+    AcceptAlways,
 }
 
 /// <summary>
@@ -55,10 +55,19 @@ internal abstract class OutputWriter : IAsyncDisposable
 
     /// <summary>Asks a person about an offer. Questions are asked one at a time.</summary>
     /// <param name="offer">What it is about.</param>
+    /// <param name="warning">What makes the offer suspicious; null: nothing.</param>
     /// <param name="isSettled">Asked again when the question's turn comes: an answer to an earlier question may have settled it.</param>
     /// <param name="cancellationToken">Withdraws the question.</param>
-    public virtual Task<OfferDecision> AskAsync(TransferOffer offer, Func<bool> isSettled, CancellationToken cancellationToken) =>
+    public virtual Task<OfferDecision> AskAsync(
+        TransferOffer offer, string? warning, Func<bool> isSettled, CancellationToken cancellationToken) =>
         Task.FromResult(OfferDecision.Refuse);
+
+    /// <summary>Asks a person for a yes or no; only where <see cref="CanAsk"/>.</summary>
+    /// <param name="lines">What it is about; escaped.</param>
+    /// <param name="question">The question.</param>
+    /// <param name="cancellationToken">Withdraws the question.</param>
+    public virtual Task<bool> ConfirmAsync(IReadOnlyList<string> lines, string question, CancellationToken cancellationToken) =>
+        Task.FromResult(false);
 
     /// <summary>Leaves the terminal as it was found, also from a signal's thread.</summary>
     public virtual void Restore()

@@ -75,26 +75,29 @@ internal sealed class TerminalOutput(IAnsiConsole console, bool quiet, bool live
         return row;
     }
 
-    public override async Task<OfferDecision> AskAsync(TransferOffer offer, Func<bool> isSettled, CancellationToken cancellationToken)
-    {
-        Interlocked.Increment(ref _questions);
-        try
+    public override Task<OfferDecision> AskAsync(
+        TransferOffer offer, string? warning, Func<bool> isSettled, CancellationToken cancellationToken) => OnScreenAsync(
+        async () =>
         {
-            await _screen.WaitAsync(cancellationToken);
-            try
-            {
-                return isSettled() ? OfferDecision.Accept : await QuestionAsync(offer, cancellationToken);
-            }
-            finally
-            {
-                _screen.Release();
-            }
-        }
-        finally
+            if (isSettled()) return OfferDecision.Accept;
+            console.WriteLine();
+            foreach (string line in EventText.DescribeOffer(offer)) console.WriteLine(line);
+            if (warning is not null) console.MarkupLine($"[red]{Markup.Escape(warning)}[/]");
+            return await QuestionAsync(
+                "[bold]Receive it?[/] [[y]]es, [[n]]o, [[a]]lways from this peer: ",
+                [('y', "yes", OfferDecision.Accept), ('n', "no", OfferDecision.Refuse), ('a', "always from this peer", OfferDecision.AcceptAlways)],
+                cancellationToken);
+        },
+        cancellationToken);
+
+    public override Task<bool> ConfirmAsync(IReadOnlyList<string> lines, string question, CancellationToken cancellationToken) => OnScreenAsync(
+        async () =>
         {
-            Interlocked.Decrement(ref _questions);
-        }
-    }
+            foreach (string line in lines) console.WriteLine(line);
+            return await QuestionAsync(
+                $"[bold]{Markup.Escape(question)}[/] [[y]]es, [[n]]o: ", [('y', "yes", true), ('n', "no", false)], cancellationToken);
+        },
+        cancellationToken);
 
     public override void Restore()
     {
@@ -110,27 +113,41 @@ internal sealed class TerminalOutput(IAnsiConsole console, bool quiet, bool live
         _screen.Dispose();
     }
 
-    private async Task<OfferDecision> QuestionAsync(TransferOffer offer, CancellationToken cancellationToken)
+    // Bars give way while somebody is asked; questions come one at a time.
+    private async Task<T> OnScreenAsync<T>(Func<Task<T>> ask, CancellationToken cancellationToken)
     {
-        console.WriteLine();
-        foreach (string line in EventText.DescribeOffer(offer)) console.WriteLine(line);
-        console.Markup("[bold]Receive it?[/] [[y]]es, [[n]]o, [[a]]ll from this peer: ");
+        Interlocked.Increment(ref _questions);
+        try
+        {
+            await _screen.WaitAsync(cancellationToken);
+            try
+            {
+                return await ask();
+            }
+            finally
+            {
+                _screen.Release();
+            }
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _questions);
+        }
+    }
+
+    private async Task<T> QuestionAsync<T>(string markup, (char Key, string Word, T Answer)[] answers, CancellationToken cancellationToken)
+    {
+        console.Markup(markup);
         // what was typed before the question stood there answers nothing
         while (console.Input.IsKeyAvailable()) await console.Input.ReadKeyAsync(intercept: true, cancellationToken);
         while (true)
         {
             ConsoleKeyInfo? key = await console.Input.ReadKeyAsync(intercept: true, cancellationToken);
             cancellationToken.ThrowIfCancellationRequested();
-            (string Word, OfferDecision Decision)? answer = char.ToLowerInvariant(key?.KeyChar ?? '\0') switch
-            {
-                'y' => ("yes", OfferDecision.Accept),
-                'n' => ("no", OfferDecision.Refuse),
-                'a' => ("all from this peer", OfferDecision.AcceptAllFromPeer),
-                _ => null,
-            };
-            if (answer is null) continue;
-            console.WriteLine(answer.Value.Word);
-            return answer.Value.Decision;
+            int chosen = Array.FindIndex(answers, answer => answer.Key == char.ToLowerInvariant(key?.KeyChar ?? '\0'));
+            if (chosen < 0) continue;
+            console.WriteLine(answers[chosen].Word);
+            return answers[chosen].Answer;
         }
     }
 

@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Text;
 using FastShare.Cli.Hosting;
 using FastShare.Transfer;
+using FastShare.Transfer.Trust;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Cli.Parsing;
@@ -69,12 +70,18 @@ internal sealed class PeerReference
     /// <summary>
     /// Says which peer is meant; waits up to <paramref name="wait"/> for a name to appear, and tells the node of an address.
     /// </summary>
+    /// <param name="node">The node.</param>
+    /// <param name="wait">How long a name may take to appear.</param>
+    /// <param name="known">Names and keys of peers met before; null: none.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="TransferException"><see cref="TransferError.PeerNotReachable"/>: no peer, or several peers, of that
-    /// name.</exception>
+    /// name; <see cref="TransferError.IdentityChanged"/>: the name belongs to another peer.</exception>
     /// <exception cref="UsageException">The reference is this node itself.</exception>
-    public async Task<PeerId> ResolveAsync(FastShareNode node, TimeSpan wait, CancellationToken cancellationToken)
+    public async Task<PeerId> ResolveAsync(FastShareNode node, TimeSpan wait, KnownPeers? known, CancellationToken cancellationToken)
     {
-        PeerId peer = Peer ?? await node.FindPeerByNameAsync(_text, wait, cancellationToken);
+        KnownPeer? owner = Peer is null ? known?.FindByName(_text) : null;
+        PeerId peer = Peer ?? await node.FindPeerByNameAsync(_text, wait, owner?.Id, cancellationToken);
+        if (owner is not null && peer != owner.Id) throw Impostor(owner, peer);
         if (peer == node.Id) throw new UsageException($"'{PeerText.Escape(_text)}' is this node itself");
         if (Address is not null) node.Swarm.AddAddresses(peer, [Address]);
         return peer;
@@ -82,6 +89,15 @@ internal sealed class PeerReference
 
     /// <summary>The text as it was given; not escaped.</summary>
     public override string ToString() => _text;
+
+    private TransferException Impostor(KnownPeer owner, PeerId found)
+    {
+        string name = PeerText.Escape(_text);
+        return new TransferException(
+            TransferError.IdentityChanged,
+            $"the peer named '{name}' has the key {found}, but the '{name}' known here since {owner.Since:yyyy-MM-dd} has {owner.Id}. It may be an "
+            + $"impostor. If that machine was set up anew, type: fastshare known forget {owner.Id}") { Peer = found };
+    }
 
     // How ids of Ed25519 and of RSA keys begin.
     private static bool LooksLikePeerId(string text) =>
