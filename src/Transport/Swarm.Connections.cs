@@ -107,7 +107,7 @@ public sealed partial class Swarm : IConnectionHost
                 throw new TransportException(TransportError.InvalidOperation, "the remote side has this node's own identity");
             if (!ticket.Promote()) throw new OperationCanceledException("pushed out");
             if (!_table.Establish(connection.Peer, connection, null, out int count)) throw Closed();
-            Supervise(connection, count, ticket);
+            Supervise(connection, count, ticket, isLane: false);
             connection = null;
             held = null;
         }
@@ -137,11 +137,12 @@ public sealed partial class Swarm : IConnectionHost
     }
 
     // From now on the connection has an owner that waits for its end.
-    private void Supervise(PeerConnection connection, int count, InboundAdmission.Ticket? ticket)
+    private void Supervise(PeerConnection connection, int count, InboundAdmission.Ticket? ticket, bool isLane)
     {
         string direction = connection.IsInbound ? "inbound" : "outbound";
         SwarmLog.Connected(_logger, connection.Peer, connection.RemoteAddress, connection.Security, direction, count);
         _events.Publish(new SwarmEvent.Connected(connection.Peer, connection, count));
+        if (!isLane) _observers.Up(connection);
         _connections.Run(() => SuperviseAsync(connection, ticket));
     }
 
@@ -153,6 +154,7 @@ public sealed partial class Swarm : IConnectionHost
         ticket?.Dispose();
         SwarmLog.Disconnected(_logger, connection.Peer, connection.RemoteAddress, reason?.Message ?? "closed in good order", remaining);
         _events.Publish(new SwarmEvent.Disconnected(connection.Peer, connection, reason, remaining));
+        _observers.Down(connection, reason);
         await running.ConfigureAwait(false);
     }
 
@@ -243,7 +245,8 @@ public sealed partial class Swarm : IConnectionHost
 
         public void AddressFailed(PeerId peer, Multiaddr address) => swarm._addresses.MarkFailed(peer, address);
 
-        public void Established(PeerConnection connection, int connectionsToPeer) => swarm.Supervise(connection, connectionsToPeer, null);
+        public void Established(PeerConnection connection, int connectionsToPeer, bool isLane) =>
+            swarm.Supervise(connection, connectionsToPeer, null, isLane);
 
         public ValueTask DiscardAsync(PeerConnection connection) => connection.DiscardAsync(swarm.Closed());
     }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Protocols;
@@ -34,6 +35,7 @@ public sealed partial class Swarm : IAsyncDisposable
     private readonly InboundAdmission _admission;
     private readonly ConcurrentDictionary<string, StreamHandler> _handlers = new(StringComparer.Ordinal);
     private readonly SwarmEvents _events = new();
+    private readonly ConnectionObservers _observers;
     private readonly TaskTracker _accepting = new();
     private readonly TaskTracker _inbound = new();
     private readonly TaskTracker _connections = new();
@@ -49,6 +51,7 @@ public sealed partial class Swarm : IAsyncDisposable
         _options = options;
         _transports = options.Transports ?? [new TcpTransport(options.TimeProvider)];
         _logger = options.LoggerFactory.CreateLogger<Swarm>();
+        _observers = new ConnectionObservers(_logger);
         _agentVersion = options.AgentVersion ?? $"fastshare/{typeof(Swarm).Assembly.GetName().Version?.ToString(3)}";
         _upgrader = new ConnectionUpgrader(options);
         _network = new LocalNetwork(options.TimeProvider);
@@ -165,6 +168,7 @@ public sealed partial class Swarm : IAsyncDisposable
     /// <exception cref="TransportException"><see cref="TransportError.DialFailure"/> with every address's own cause;
     /// <see cref="TransportError.NoAddresses"/>; <see cref="TransportError.InvalidOperation"/>: the peer is this node;
     /// <see cref="TransportError.Aborted"/>: the swarm was disposed.</exception>
+    [System.Runtime.CompilerServices.OverloadResolutionPriority(1)] // for those who pass null
     public ValueTask<PeerConnection> ConnectAsync(
         PeerId peer, IEnumerable<Multiaddr>? addresses = null, CancellationToken cancellationToken = default)
     {
@@ -175,12 +179,20 @@ public sealed partial class Swarm : IAsyncDisposable
         return _dialer.ConnectAsync(peer, Candidates(peer), cancellationToken);
     }
 
+    /// <summary>A connection to the peer, by the caller's conditions.</summary>
+    /// <inheritdoc cref="ConnectAsync(PeerId, IEnumerable{Multiaddr}?, CancellationToken)" path="/exception"/>
+    public ValueTask<PeerConnection> ConnectAsync(PeerId peer, DialOptions options, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return ConnectAsync(peer, options.Addresses, cancellationToken);
+    }
+
     /// <summary>
     /// Opens a further connection to a peer beside those open, as a lane for bulk data; never shared with
-    /// <see cref="ConnectAsync"/> callers.
+    /// <see cref="ConnectAsync(PeerId, DialOptions, CancellationToken)"/> callers.
     /// </summary>
     /// <remarks>To the peer it looks like any other connection.</remarks>
-    /// <exception cref="TransportException">As <see cref="ConnectAsync"/>.</exception>
+    /// <exception cref="TransportException">As <see cref="ConnectAsync(PeerId, DialOptions, CancellationToken)"/>.</exception>
     public ValueTask<PeerConnection> ConnectLaneAsync(PeerId peer, CancellationToken cancellationToken = default)
     {
         ThrowIfSelf(peer);
@@ -189,7 +201,7 @@ public sealed partial class Swarm : IAsyncDisposable
 
     /// <summary>Opens a stream for a protocol, connecting first if needed.</summary>
     /// <remarks>If the connection turns out to be dead before the stream is open, another one is made or taken.</remarks>
-    /// <exception cref="TransportException">As <see cref="ConnectAsync"/> and <see cref="PeerConnection.OpenStreamAsync"/>.</exception>
+    /// <exception cref="TransportException">As <see cref="ConnectAsync(PeerId, DialOptions, CancellationToken)"/> and <see cref="PeerConnection.OpenStreamAsync"/>.</exception>
     public async ValueTask<PeerStream> OpenStreamAsync(PeerId peer, string protocol, CancellationToken cancellationToken = default)
     {
         for (int attempt = 1; ; attempt++)
@@ -215,6 +227,14 @@ public sealed partial class Swarm : IAsyncDisposable
     {
         lock (_lock) return new ValueTask(_disposal ??= Task.Run(CloseAsync));
     }
+
+    /// <summary>
+    /// Reports connections that are up to <paramref name="observer"/>, then every change, until the result is disposed.
+    /// </summary>
+    internal IDisposable Observe(IConnectionObserver observer) => _observers.Add(observer);
+
+    /// <summary>Connections to the peer on which new streams may be opened, oldest first; lanes are not among them.</summary>
+    internal IReadOnlyList<PeerConnection> ConnectionsTo(PeerId peer) => _table.ConnectionsTo(peer);
 
     private async Task CloseAsync()
     {
@@ -250,5 +270,6 @@ public sealed partial class Swarm : IAsyncDisposable
         if (peer == LocalPeer) return;
         _addresses.Add(peer, addresses, given);
         _dialer.Learn(peer, [.. addresses.Select(a => AddressBook.Normalise(peer, a)).OfType<Multiaddr>().Select(_network.Classify)]);
+        if (given && addresses.Count > 0) _observers.Found(peer);
     }
 }

@@ -41,4 +41,7 @@ internal static partial class SwarmLog
 
     [LoggerMessage(1011, LogLevel.Debug, "Closed a connection from {Address}: it took longest to be secured, and others need its place")]
     public static partial void InboundEvicted(ILogger logger, Multiaddr address);
+
+    [LoggerMessage(1012, LogLevel.Error, "An observer of connections failed; it missed one report")]
+    public static partial void ObserverFailed(ILogger logger, Exception error);
 }

@@ -69,7 +69,7 @@ public sealed class SwarmOptions
     /// </summary>
     public int MaxInboundPerSource { get; init => field = Positive(value); } = 64;
 
-    private static TimeSpan Positive(TimeSpan value)
+    internal static TimeSpan Positive(TimeSpan value)
     {
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(value, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(value, TimeSpan.FromDays(1));

@@ -86,7 +86,7 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
 
     public void AddressFailed(PeerId peer, Multiaddr address) => _failedAddresses.Enqueue(address);
 
-    public void Established(string connection, int connectionsToPeer)
+    public void Established(string connection, int connectionsToPeer, bool isLane)
     {
         _established.TrySetResult(connectionsToPeer);
         _established = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);

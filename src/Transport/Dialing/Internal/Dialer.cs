@@ -26,7 +26,7 @@ internal interface IDialHost<TConnection>
     void AddressFailed(PeerId peer, Multiaddr address);
 
     /// <summary>A connection was listed; it is to be run, and reported lost when it is over.</summary>
-    void Established(TConnection connection, int connectionsToPeer);
+    void Established(TConnection connection, int connectionsToPeer, bool isLane);
 
     /// <summary>A ready connection is not wanted any more: to be closed at once.</summary>
     ValueTask DiscardAsync(TConnection connection);
@@ -174,7 +174,7 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
             connection = null; // the upgrade owns it
             TConnection ready = await _host.UpgradeAsync(upgrading, dial.Peer, cancelled).ConfigureAwait(false);
             _host.AddressWorked(dial.Peer, target.Address);
-            if (Table.Establish(dial.Peer, ready, dial, out int count)) _host.Established(ready, count);
+            if (Table.Establish(dial.Peer, ready, dial, out int count)) _host.Established(ready, count, dial.IsLane);
             else await _host.DiscardAsync(ready).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancelled.IsCancellationRequested)

@@ -47,6 +47,12 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
         lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.Connections.Find(c => isLive(c)) : null;
     }
 
+    /// <summary>The peer's open connections that are not lanes, oldest first.</summary>
+    public IReadOnlyList<TConnection> ConnectionsTo(PeerId peer)
+    {
+        lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.Connections.FindAll(c => isLive(c)) : [];
+    }
+
     /// <summary>The peer's oldest open connection, else its pending task (joined), else a new task.</summary>
     /// <exception cref="TransportException"><see cref="TransportError.Aborted"/>: closed.</exception>
     public JoinResult<TConnection> Join(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout)
