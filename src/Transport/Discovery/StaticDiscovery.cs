@@ -5,7 +5,10 @@ namespace FastShare.Transport.Discovery;
 /// <summary>A fixed list of peers, reported once at the start: for networks that multicast does not reach. Thread-safe.</summary>
 public sealed class StaticDiscovery : IPeerDiscovery
 {
-    private readonly List<(PeerId Peer, List<Multiaddr> Addresses)> _peers = [];
+    private readonly List<(PeerId Peer, List<Multiaddr> Addresses)> _peers = []; // not changed after construction
+    private readonly Lock _gate = new(); // held while the list is reported, so that disposal waits for that
+    private bool _started;  // guarded by _gate
+    private bool _disposed; // guarded by _gate
 
     /// <summary>Takes the addresses of any number of peers.</summary>
     /// <param name="addresses">Addresses that end in <c>/p2p/…</c>.</param>
@@ -32,16 +35,28 @@ public sealed class StaticDiscovery : IPeerDiscovery
         PeerId self, IReadOnlyList<Multiaddr> listenAddresses, Action<DiscoveryEvent> sink, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(self);
+        ArgumentNullException.ThrowIfNull(listenAddresses);
         ArgumentNullException.ThrowIfNull(sink);
-        foreach ((PeerId peer, List<Multiaddr> addresses) in _peers)
+        cancellationToken.ThrowIfCancellationRequested();
+        lock (_gate)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            if (peer != self) sink(new DiscoveryEvent(DiscoveryEventKind.Found, peer, addresses, "static"));
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_started) throw new InvalidOperationException("this list was started before; make one for each node");
+            _started = true;
+            foreach ((PeerId peer, List<Multiaddr> addresses) in _peers)
+            {
+                if (_disposed) break; // by the sink
+                if (peer != self) sink(new DiscoveryEvent(DiscoveryEventKind.Found, peer, addresses, "static"));
+            }
         }
 
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Does nothing: a list needs no end.</summary>
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    /// <summary>Nothing is reported after it.</summary>
+    public ValueTask DisposeAsync()
+    {
+        lock (_gate) _disposed = true;
+        return ValueTask.CompletedTask;
+    }
 }

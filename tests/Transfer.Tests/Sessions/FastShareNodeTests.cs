@@ -1,4 +1,3 @@
-using FastShare.Testing.Discovery;
 using FastShare.Transport.Discovery;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
@@ -9,7 +8,7 @@ public sealed class FastShareNodeTests : IDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("fastshare-test-").FullName;
     private readonly MemoryTransport _memory = new();
-    private readonly InMemoryLink _link = new();
+    private readonly InMemoryDiscoveryHub _hub = new();
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
@@ -70,7 +69,7 @@ public sealed class FastShareNodeTests : IDisposable
         Assert.True(await events.MoveNextAsync());
         Assert.Equal((DiscoveryEventKind.Found, bob.Id), (events.Current.Kind, events.Current.Peer));
         await bob.DisposeAsync();
-        _link.Withdraw(bob.Id);
+        _hub.Expire(bob.Id);
         Assert.True(await events.MoveNextAsync());
         Assert.Equal((DiscoveryEventKind.Expired, bob.Id), (events.Current.Kind, events.Current.Peer));
         Assert.Empty(alice.DiscoveredPeers);
@@ -134,6 +133,6 @@ public sealed class FastShareNodeTests : IDisposable
             Consent = consent,
             Transports = memory ? [_memory] : null,
             Listen = [Multiaddr.Parse(memory ? $"/memory/node-{Guid.NewGuid():N}" : "/ip4/127.0.0.1/tcp/0")],
-            Discovery = [new InMemoryDiscovery(_link)],
+            Discovery = [new InMemoryDiscovery(_hub)],
         });
 }

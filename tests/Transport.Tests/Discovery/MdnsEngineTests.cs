@@ -13,10 +13,10 @@ public sealed class MdnsEngineTests
 {
     private static readonly MdnsLink Wired = Link(2, "eth0", "10.0.0.1");
     private static readonly MdnsLink Wireless = Link(3, "wlan0", "10.1.0.1");
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan Patience = FakeMdnsNetwork.Patience;
 
     private readonly FakeTimeProvider _time = new();
-    private readonly FakeNetwork _network = new();
+    private readonly FakeMdnsNetwork _network = new();
     private readonly ConcurrentQueue<DiscoveryEvent> _events = new();
     private readonly SemaphoreSlim _reported = new(0);
 
@@ -55,7 +55,7 @@ public sealed class MdnsEngineTests
     {
         _network.Set(Wired, Wireless);
         await using MdnsDiscovery discovery = await StartAsync();
-        foreach (FakePort port in _network.Ports)
+        foreach (FakeMdnsPort port in _network.Ports)
         {
             DnsMessage response = await port.NextAsync(_time, m => m.IsResponse);
             Assert.Equal(port.Link.Addresses[0].Address, response.Additionals.Single(a => a.Type == DnsType.A).ToIPAddress());
@@ -67,11 +67,11 @@ public sealed class MdnsEngineTests
     {
         _network.Set(Wired);
         await using MdnsDiscovery discovery = await StartAsync();
-        FakePort first = _network.Ports.Single();
+        FakeMdnsPort first = _network.Ports.Single();
         _network.Set(Wireless);
         _network.Changed();
         await first.Disposed.Task.WaitAsync(Patience);
-        FakePort second = _network.Ports.Single(p => p != first);
+        FakeMdnsPort second = _network.Ports.Single(p => p != first);
         Assert.Equal("wlan0", second.Link.Name);
         await second.NextAsync(_time, m => !m.IsResponse);
     }
@@ -92,13 +92,13 @@ public sealed class MdnsEngineTests
     {
         _network.Set(Wired);
         await using MdnsDiscovery discovery = await StartAsync();
-        FakePort first = _network.Ports.Single();
+        FakeMdnsPort first = _network.Ports.Single();
         _network.Set();
         _network.Changed();
         await first.Disposed.Task.WaitAsync(Patience);
         _network.Set(Wired);
         _network.Changed();
-        FakePort second = await _network.OpenedAsync("eth0", after: first);
+        FakeMdnsPort second = await _network.OpenedAsync("eth0", after: first);
         await second.NextAsync(_time, m => m.IsResponse);
     }
 
@@ -107,10 +107,10 @@ public sealed class MdnsEngineTests
     {
         _network.Set(Wired);
         await using MdnsDiscovery discovery = await StartAsync();
-        FakePort first = _network.Ports.Single();
+        FakeMdnsPort first = _network.Ports.Single();
         first.Fail();
         await first.Disposed.Task.WaitAsync(Patience);
-        FakePort second = await _network.OpenedAsync("eth0", after: first);
+        FakeMdnsPort second = await _network.OpenedAsync("eth0", after: first);
         second.Receive("10.0.0.7:5353", MdnsPackets.Announcement(Peers.Id(7), "x", 120, "/ip4/10.0.0.7/tcp/1"));
         await ReportedAsync();
     }
@@ -122,10 +122,10 @@ public sealed class MdnsEngineTests
         _network.Set(both);
         _network.Refuse = family => family == AddressFamily.InterNetworkV6;
         await using MdnsDiscovery discovery = await StartAsync();
-        FakePort first = _network.Ports.Single();
+        FakeMdnsPort first = _network.Ports.Single();
         _network.Refuse = _ => false;
         _time.Advance(TimeSpan.FromSeconds(16));
-        FakePort second = await _network.OpenedAsync("eth0", after: first);
+        FakeMdnsPort second = await _network.OpenedAsync("eth0", after: first);
         Assert.Equal(AddressFamily.InterNetworkV6, second.Family);
         await second.NextAsync(_time, m => !m.IsResponse);
     }
@@ -165,7 +165,7 @@ public sealed class MdnsEngineTests
     {
         _network.Set(Wired);
         MdnsDiscovery discovery = await StartAsync();
-        FakePort port = _network.Ports.Single();
+        FakeMdnsPort port = _network.Ports.Single();
         await Task.WhenAll(discovery.DisposeAsync().AsTask(), discovery.DisposeAsync().AsTask());
         DnsMessage last = port.Sent.Last();
         Assert.True(last.IsResponse);
@@ -204,115 +204,4 @@ public sealed class MdnsEngineTests
 
     private static MdnsLink Link(int index, string name, string address) =>
         new(index, name, false, [new LinkAddress(IPAddress.Parse(address), 24)]);
-
-    private sealed class FakeNetwork : IMdnsNetwork
-    {
-        private readonly Lock _gate = new();
-        private readonly List<FakePort> _ports = [];
-        private readonly SemaphoreSlim _opened = new(0);
-        private MdnsLink[] _links = [];
-        private Action? _changed;
-
-        public Func<AddressFamily, bool> Refuse { get; set; } = _ => false;
-
-        public int Watchers => _changed is null ? 0 : 1;
-
-        public IReadOnlyList<FakePort> Ports
-        {
-            get
-            {
-                lock (_gate) return [.. _ports];
-            }
-        }
-
-        public void Set(params MdnsLink[] links) => Volatile.Write(ref _links, links);
-
-        public void Changed() => _changed!();
-
-        public async Task<FakePort> OpenedAsync(string name, FakePort? after = null)
-        {
-            while (true)
-            {
-                if (Ports.FirstOrDefault(p => p.Link.Name == name && p != after) is { } port) return port;
-                Assert.True(await _opened.WaitAsync(Patience), "no port was opened");
-            }
-        }
-
-        public IReadOnlyList<MdnsLink> GetLinks(out TransportException? problem)
-        {
-            problem = null;
-            return Volatile.Read(ref _links);
-        }
-
-        public IMdnsPort Open(MdnsLink link, AddressFamily family, IPAddress localAddress, IMdnsListener listener)
-        {
-            if (Refuse(family)) throw new TransportException(TransportError.AccessDenied, "refused by a test");
-            var port = new FakePort(link, family, listener);
-            lock (_gate) _ports.Add(port);
-            _opened.Release();
-            return port;
-        }
-
-        public IDisposable Watch(Action changed)
-        {
-            _changed = changed;
-            return new Subscription(this);
-        }
-
-        private sealed class Subscription(FakeNetwork network) : IDisposable
-        {
-            public void Dispose() => network._changed = null;
-        }
-    }
-
-    private sealed class FakePort(MdnsLink link, AddressFamily family, IMdnsListener listener) : IMdnsPort
-    {
-        private readonly SemaphoreSlim _sending = new(0);
-        private readonly ConcurrentQueue<DnsMessage> _unread = new();
-
-        public MdnsLink Link => link;
-
-        public AddressFamily Family => family;
-
-        public ConcurrentQueue<DnsMessage> Sent { get; } = new();
-
-        public TaskCompletionSource Disposed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public void Receive(string source, byte[] datagram) => listener.Received(link, IPEndPoint.Parse(source), datagram);
-
-        public void Fail() => listener.Failed(this, new SocketException((int)SocketError.NetworkDown));
-
-        /// <summary>Lets time pass until a message of that kind has been sent.</summary>
-        public async Task<DnsMessage> NextAsync(FakeTimeProvider time, Func<DnsMessage, bool> matches)
-        {
-            for (int i = 0; i < 400; i++)
-            {
-                if (_unread.TryDequeue(out DnsMessage? message))
-                {
-                    if (matches(message)) return message;
-                    continue;
-                }
-
-                time.Advance(TimeSpan.FromMilliseconds(50));
-                await _sending.WaitAsync(TimeSpan.FromMilliseconds(10));
-            }
-
-            throw new TimeoutException("nothing of that kind was sent");
-        }
-
-        public SocketError? Send(ReadOnlySpan<byte> datagram)
-        {
-            Assert.True(DnsMessageReader.TryRead(datagram.ToArray(), out DnsMessage? message));
-            Sent.Enqueue(message);
-            _unread.Enqueue(message);
-            _sending.Release();
-            return Disposed.Task.IsCompleted ? SocketError.Shutdown : null;
-        }
-
-        public ValueTask DisposeAsync()
-        {
-            Disposed.TrySetResult();
-            return ValueTask.CompletedTask;
-        }
-    }
 }

@@ -10,7 +10,7 @@ namespace FastShare.Transport.Tests.Discovery;
 /// <summary>Real sockets, on the loopback interface only; a service name of its own for each test.</summary>
 public sealed class MdnsLoopbackTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30); // what is lost is asked for again within 7 s
     private static readonly IPAddress Group = IPAddress.Parse("224.0.0.251");
 
     private sealed class Node : IAsyncDisposable

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using FastShare.Testing.Discovery;
 using FastShare.Transport.Discovery;
 using FastShare.Transport.Identity;
 
@@ -32,25 +31,43 @@ public sealed class OtherDiscoveryTests
     }
 
     [Fact]
-    public async Task Nodes_on_a_link_in_memory_find_each_other_and_notice_who_leaves()
+    public async Task Nodes_of_one_hub_find_each_other_and_notice_who_leaves()
     {
-        var link = new InMemoryLink();
+        var hub = new InMemoryDiscoveryHub();
         var events = new BlockingCollection<DiscoveryEvent>();
-        await using var a = new InMemoryDiscovery(link);
-        await using var b = new InMemoryDiscovery(link);
+        await using var a = new InMemoryDiscovery(hub);
+        await using var b = new InMemoryDiscovery(hub);
         await a.StartAsync(Peers.Id(1), [Multiaddr.Parse("/memory/a")], events.Add, TestContext.Current.CancellationToken);
         await b.StartAsync(Peers.Id(2), [Multiaddr.Parse("/memory/b")], _ => { }, TestContext.Current.CancellationToken);
-        Assert.Equal([Address("/memory/b", 2)], Next().Addresses);
-        link.Announce(Peers.Id(2), Multiaddr.Parse("/memory/b"), Multiaddr.Parse("/memory/c"));
-        Assert.Equal([Address("/memory/c", 2)], Next().Addresses);
+        Assert.Equal([Address("/memory/b", 2)], Next(events).Addresses);
+        hub.Announce(Peers.Id(2), Multiaddr.Parse("/memory/b"), Multiaddr.Parse("/memory/c"));
+        Assert.Equal([Address("/memory/c", 2)], Next(events).Addresses);
         await b.DisposeAsync();
-        DiscoveryEvent gone = Next();
+        DiscoveryEvent gone = Next(events);
         Assert.Equal((DiscoveryEventKind.Expired, Peers.Id(2), 2), (gone.Kind, gone.Peer, gone.Addresses.Count));
+    }
 
-        DiscoveryEvent Next()
-        {
-            Assert.True(events.TryTake(out DiscoveryEvent? observation, TimeSpan.FromSeconds(4)));
-            return observation;
-        }
+    [Fact]
+    public async Task A_hub_expires_and_announces_a_running_node_at_will()
+    {
+        var hub = new InMemoryDiscoveryHub();
+        var events = new BlockingCollection<DiscoveryEvent>();
+        await using var a = new InMemoryDiscovery(hub);
+        await using var b = new InMemoryDiscovery(hub);
+        await a.StartAsync(Peers.Id(1), [], events.Add, TestContext.Current.CancellationToken);
+        Multiaddr[] listen = [Multiaddr.Parse("/ip4/0.0.0.0/tcp/7"), Multiaddr.Parse("/ip6/::/tcp/7")];
+        await b.StartAsync(Peers.Id(2), listen, _ => { }, TestContext.Current.CancellationToken);
+        Assert.Equal([Address("/ip4/127.0.0.1/tcp/7", 2), Address("/ip6/::1/tcp/7", 2)], Next(events).Addresses);
+        hub.Expire(Peers.Id(2));
+        Assert.Equal(DiscoveryEventKind.Expired, Next(events).Kind);
+        hub.Announce(Peers.Id(2), listen);
+        Assert.Equal(DiscoveryEventKind.Found, Next(events).Kind);
+        Assert.Empty(events);
+    }
+
+    private static DiscoveryEvent Next(BlockingCollection<DiscoveryEvent> events)
+    {
+        Assert.True(events.TryTake(out DiscoveryEvent? observation, TimeSpan.FromSeconds(30)));
+        return observation;
     }
 }
