@@ -10,6 +10,9 @@ internal sealed class AsyncPulse
 
     public void Set() => _pulse.Writer.TryWrite(true);
 
+    /// <summary>Takes a pulse that is there, for a driver that does not wait by itself.</summary>
+    public bool TryTake() => _pulse.Reader.TryRead(out _);
+
     public async ValueTask WaitAsync(CancellationToken cancellationToken = default) =>
         await _pulse.Reader.ReadAsync(cancellationToken).ConfigureAwait(false);
 }

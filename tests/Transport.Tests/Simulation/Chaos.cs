@@ -1,0 +1,163 @@
+namespace FastShare.Transport.Tests.Simulation;
+
+/// <summary>What people and networks do to the nodes of a world, drawn from its seed.</summary>
+internal sealed class Chaos(SimulatedWorld world)
+{
+    /// <summary>After this long in good times, nothing of the bad ones is left: no dial, no unnoticed loss.</summary>
+    public static readonly TimeSpan Settling = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long a connection or an answer may take in good times.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private readonly List<(SimulatedNode Node, SimulatedNode Peer, SimulatedCaller Caller)> _probes = [];
+    private int _hostility; // percent of addresses that do not work
+
+    public TimeSpan End { get; private set; }
+
+    private SeededRandom Random => world.Random;
+
+    public void Begin()
+    {
+        End = Random.Milliseconds(2_000, 60_000);
+        _hostility = Random.Pick([0, 20, 50, 80, 100]);
+        foreach (SimulatedNode node in world.Nodes)
+        {
+            foreach (SimulatedAddress address in node.Addresses) Redraw(address);
+            foreach (SimulatedNode peer in world.Nodes)
+            {
+                if (peer != node && Random.Percent(70)) node.Learn(peer, Some(peer.Addresses));
+            }
+        }
+
+        int actions = Random.Between(5, 40);
+        for (int i = 0; i < actions; i++) world.Time.Plan(Random.Between(TimeSpan.Zero, End), "action", Act);
+    }
+
+    /// <summary>From now on the world is good, and stays so.</summary>
+    public void Heal()
+    {
+        world.Trace.Write($"the world becomes good");
+        foreach (SimulatedNode node in world.Nodes)
+        {
+            if (!node.IsClosed) node.IsOnline = true;
+            foreach (SimulatedAddress address in node.Addresses) address.Behaviour = Behaviour.Good;
+            foreach (SimulatedNode peer in world.Nodes)
+            {
+                world.Network.SetDenied(node, peer, false);
+                if (peer != node && !node.IsClosed) node.Learn(peer, peer.Addresses);
+            }
+        }
+    }
+
+    /// <summary>Everybody wants everybody, all at once.</summary>
+    public void Probe()
+    {
+        world.Trace.Write($"everybody calls everybody");
+        foreach (SimulatedNode node in world.Nodes)
+        {
+            foreach (SimulatedNode peer in world.Nodes)
+            {
+                if (peer == node || peer.IsClosed || node.IsClosed) continue;
+                world.Time.Plan(world.Jitter(), "probe", () => _probes.Add((node, peer, node.Connect(peer, [], null))));
+            }
+        }
+    }
+
+    public void CheckGoodTimes()
+    {
+        foreach ((SimulatedNode node, SimulatedNode peer, SimulatedCaller caller) in _probes)
+        {
+            if (caller.Connection is null)
+                throw new InvariantException($"{caller} of {node} did not reach {peer} in good times: {caller.Error?.Message ?? "no answer"}");
+        }
+    }
+
+    private void Act()
+    {
+        SimulatedNode node = Random.Pick(world.Nodes), peer = Random.Pick(world.Nodes);
+        if (node == peer) peer = world.Nodes[(peer.Index + 1) % world.Nodes.Count];
+        if (node.IsClosed) return;
+        switch (Random.Below(100))
+        {
+            case < 35:
+                Burst(node, peer);
+                break;
+            case < 50:
+                // Both sides at the same instant, or nearly.
+                Burst(node, peer);
+                if (!peer.IsClosed) world.Time.Plan(Random.Between(TimeSpan.Zero, world.Network.DelayBetween(node, peer)), "burst", () => Burst(peer, node));
+                break;
+            case < 55:
+                node.ConnectLane(peer, DrawPatience());
+                break;
+            case < 65:
+                node.Learn(peer, Some(peer.Addresses));
+                break;
+            case < 78:
+                if (world.Network.Connections.Count > 0)
+                    world.Network.Break(Random.Pick(world.Network.Connections), silently: Random.Percent(30));
+                break;
+            case < 82:
+                if (node.Ends.Count > 0 && Random.Pick(node.Ends) is { IsOver: false } end) world.Network.Close(end);
+                break;
+            case < 88:
+                GoOffline(node);
+                break;
+            case < 94:
+                Redraw(Random.Pick(peer.Addresses));
+                break;
+            case < 99:
+                world.Network.SetDenied(node, peer, Random.Percent(60));
+                break;
+            default:
+                if (Random.Percent(50)) node.Close();
+                break;
+        }
+    }
+
+    private void Burst(SimulatedNode node, SimulatedNode peer)
+    {
+        if (node.IsClosed) return;
+        int callers = Random.Percent(70) ? Random.Between(1, 5) : Random.Between(6, 99);
+        TimeSpan spread = Random.Percent(60) ? TimeSpan.Zero : Random.Milliseconds(1, 500);
+        for (int i = 0; i < callers; i++)
+        {
+            IReadOnlyList<SimulatedAddress> given = Random.Percent(20) ? Some(peer.Addresses) : [];
+            world.Time.Plan(Random.Between(TimeSpan.Zero, spread), "call", () => node.Connect(peer, given, DrawPatience()));
+        }
+    }
+
+    private void GoOffline(SimulatedNode node)
+    {
+        if (!node.IsOnline) return;
+        world.Trace.Write($"{node} goes offline");
+        node.IsOnline = false;
+        bool silently = Random.Percent(50);
+        foreach (SimulatedConnection connection in world.Network.Connections.ToArray())
+        {
+            if (connection.Outbound.Node == node || connection.Inbound.Node == node) world.Network.Break(connection, silently);
+        }
+
+        world.Time.Plan(Random.Milliseconds(100, 20_000), "back online", () =>
+        {
+            if (!node.IsClosed) node.IsOnline = true;
+            world.Trace.Write($"{node} is back");
+        });
+    }
+
+    private void Redraw(SimulatedAddress address)
+    {
+        address.Behaviour = Random.Percent(_hostility) ? (Behaviour)Random.Between(1, (int)Behaviour.Slow) : Behaviour.Good;
+        world.Trace.Write($"{address} becomes {address.Behaviour}");
+    }
+
+    // Null: until the end.
+    private TimeSpan? DrawPatience() => Random.Below(3) switch
+    {
+        0 => Random.Milliseconds(0, 1_000),
+        1 => Random.Milliseconds(1_000, 20_000),
+        _ => null,
+    };
+
+    private List<SimulatedAddress> Some(List<SimulatedAddress> addresses) => [.. addresses.Where(_ => Random.Percent(70))];
+}

@@ -1,0 +1,41 @@
+using FastShare.Transport.Dialing.Internal;
+using FastShare.Transport.Identity;
+
+namespace FastShare.Transport.Tests.Simulation;
+
+/// <summary>
+/// The table of connections and pending dials as a simulated node uses it: the real machine. Faults are injected by overriding, so
+/// that the product has no code for them.
+/// </summary>
+internal class DialTable
+{
+    public PendingConnections<SimulatedEnd> Machine { get; } = new(static end => end.IsLive);
+
+    public virtual SimulatedEnd? Find(PeerId peer) => Machine.Find(peer);
+
+    public virtual JoinResult<SimulatedEnd> Join(
+        PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout) =>
+        Machine.Join(peer, candidates, now, timeout);
+
+    public virtual PendingDial<SimulatedEnd> NewLane(
+        PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout) =>
+        Machine.NewLane(peer, candidates, now, timeout);
+
+    public virtual void Leave(PendingDial<SimulatedEnd> dial) => Machine.Leave(dial);
+
+    public virtual void Learn(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now) =>
+        Machine.Learn(peer, candidates, now);
+
+    public virtual bool Establish(PeerId peer, SimulatedEnd connection, PendingDial<SimulatedEnd>? dial, out int count) =>
+        Machine.Establish(peer, connection, dial, out count);
+
+    public virtual void TargetFailed(
+        PendingDial<SimulatedEnd> dial, DialTarget target, TransportError error, string message, TimeSpan now) =>
+        Machine.TargetFailed(dial, target, error, message, now);
+
+    public virtual TransportException? GiveUp(PendingDial<SimulatedEnd> dial, TimeSpan now) => Machine.GiveUp(dial, now);
+
+    public virtual int Lost(PeerId peer, SimulatedEnd connection) => Machine.Lost(peer, connection);
+
+    public virtual void Close() => Machine.Close();
+}

@@ -1,0 +1,124 @@
+using System.Globalization;
+
+namespace FastShare.Transport.Tests.Simulation;
+
+/// <summary>Worlds by the thousand: dialer, connection table and request queue in virtual time.</summary>
+/// <remarks>
+/// <c>FASTSHARE_SIMULATION_SEEDS</c> is how many (1,000 without it), <c>FASTSHARE_SIMULATION_SEED</c> is the one to replay with its trace.
+/// </remarks>
+public sealed class SimulationTests
+{
+    private const string SeedsVariable = "FASTSHARE_SIMULATION_SEEDS";
+    private const string SeedVariable = "FASTSHARE_SIMULATION_SEED";
+
+    [Fact]
+    public void Every_promise_holds_in_every_world()
+    {
+        if (Number(SeedVariable) is { } one)
+        {
+            Replay((ulong)one);
+            return;
+        }
+
+        int seeds = (int)(Number(SeedsVariable) ?? 1_000);
+        (ulong Seed, Exception Error)? failure = FirstFailure(Fault.None, seeds);
+        if (failure is { } found) Assert.Fail(Report(found.Seed, found.Error));
+    }
+
+    [Fact]
+    public void The_same_seed_gives_the_same_trace()
+    {
+        for (ulong seed = 1; seed <= 25; seed++)
+        {
+            string first = TraceOf(seed), second = TraceOf(seed);
+            Assert.NotEmpty(first);
+            Assert.Equal(first, second);
+        }
+    }
+
+    [Theory]
+    [InlineData(Fault.SecondDialIsRefused)]
+    [InlineData(Fault.InboundDoesNotCompleteTheDial)]
+    [InlineData(Fault.AnyWaiterCancelsTheDial)]
+    [InlineData(Fault.DialsGoOnWithoutWaiters)]
+    [InlineData(Fault.FirstErrorEndsTheDial)]
+    [InlineData(Fault.LostConnectionsStayListed)]
+    internal void The_suite_catches(Fault fault)
+    {
+        (ulong Seed, Exception Error)? failure = FirstFailure(fault, 1_000);
+        Assert.True(failure is not null, $"{fault} was not found within 1,000 seeds");
+        Assert.IsType<InvariantException>(failure.Value.Error);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{fault}: seed {failure.Value.Seed}: {failure.Value.Error.Message}");
+    }
+
+    // The lowest seed that fails.
+    private static (ulong Seed, Exception Error)? FirstFailure(Fault fault, int seeds)
+    {
+        var gate = new Lock();
+        (ulong Seed, Exception Error)? first = null;
+        Parallel.For(1, seeds + 1, (seed, loop) =>
+        {
+            try
+            {
+                new SimulatedWorld((ulong)seed, fault).Run();
+            }
+            catch (Exception e)
+            {
+                lock (gate)
+                {
+                    if (first is null || (ulong)seed < first.Value.Seed) first = ((ulong)seed, e);
+                }
+
+                loop.Break(); // lower seeds are still run
+            }
+        });
+        return first;
+    }
+
+    private static void Replay(ulong seed)
+    {
+        var world = new SimulatedWorld(seed, trace: true);
+        try
+        {
+            world.Run();
+        }
+        finally
+        {
+            TestContext.Current.TestOutputHelper?.WriteLine(world.Trace.Text);
+        }
+    }
+
+    private static string TraceOf(ulong seed)
+    {
+        var world = new SimulatedWorld(seed, trace: true);
+        world.Run();
+        return world.Trace.Text;
+    }
+
+    private static string Report(ulong seed, Exception error)
+    {
+        var world = new SimulatedWorld(seed, trace: true);
+        string again = "did not fail again: the simulation is not deterministic";
+        try
+        {
+            world.Run();
+        }
+        catch (Exception e)
+        {
+            again = e.Message;
+        }
+
+        string last = string.Join(Environment.NewLine, world.Trace.Text.Split(Environment.NewLine).TakeLast(40));
+        return $"""
+            seed {seed}: {error.Message}
+            replayed: {again}
+            whole trace: {SeedVariable}={seed} dotnet test --project tests/Transport.Tests -- --filter-class "*SimulationTests" --filter-method "*Every_promise*" --output detailed
+            its end:
+            {last}
+            {error}
+            """;
+    }
+
+    private static long? Number(string variable) =>
+        Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? long.Parse(text, CultureInfo.InvariantCulture) : null;
+}
