@@ -12,6 +12,9 @@ internal sealed class ChildProcess : IAsyncDisposable
 
     private ChildProcess(Process process) => _process = process;
 
+    /// <summary>Its process id.</summary>
+    public int Id => _process.Id;
+
     /// <summary>Whether <paramref name="program"/> stands on the path.</summary>
     public static string? Find(string program)
     {
@@ -20,12 +23,18 @@ internal sealed class ChildProcess : IAsyncDisposable
     }
 
     /// <summary>Runs a program to its end; returns its standard output and the seconds from start to exit.</summary>
+    /// <param name="program">The program.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="cancellationToken">Kills it.</param>
+    /// <param name="started">Told its process id.</param>
     /// <exception cref="InvalidOperationException">It ended with an exit code other than 0; the message has its output.</exception>
-    public static async Task<(string Output, double Seconds)> RunAsync(string program, string[] arguments, CancellationToken cancellationToken)
+    public static async Task<(string Output, double Seconds)> RunAsync(
+        string program, string[] arguments, CancellationToken cancellationToken, Action<int>? started = null)
     {
         using Process process = Create(program, arguments);
         long start = Stopwatch.GetTimestamp();
         process.Start();
+        started?.Invoke(process.Id);
         process.StandardInput.Close();
         Task<string> output = process.StandardOutput.ReadToEndAsync(cancellationToken);
         Task<string> errors = process.StandardError.ReadToEndAsync(cancellationToken);

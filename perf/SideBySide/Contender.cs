@@ -3,12 +3,26 @@ namespace FastShare.SideBySide;
 /// <summary>One way to move the bytes, run again and again in turn with the others.</summary>
 /// <param name="Name">Row title.</param>
 /// <param name="Scenario">Rows of one scenario are compared with each other.</param>
-/// <param name="RunAsync">Moves the bytes once and returns the seconds it took.</param>
-internal sealed record Contender(string Name, string Scenario, Func<CancellationToken, Task<double>> RunAsync);
-
-/// <summary>Memory to memory, or file to file: what the rows of a table have in common.</summary>
-internal static class Scenarios
+/// <param name="Servers">Processes that stay and whose use of the machine counts.</param>
+/// <param name="RunAsync">Moves the bytes once, every program that ends through the meter; returns the seconds it took.</param>
+internal sealed record Contender(
+    string Name, Scenario Scenario, IReadOnlyList<ChildProcess> Servers, Func<Meter, CancellationToken, Task<double>> RunAsync)
 {
-    public const string Memory = "memory to memory";
-    public const string File = "file to file";
+    /// <summary>FastShare's own row, encrypted: what the others are compared with.</summary>
+    public bool IsReference { get; init; }
+
+    /// <summary>The part of the bytes that a run really moves; its time is scaled, its processor time is not yet.</summary>
+    public double Share { get; init; } = 1;
 }
+
+/// <summary>What the rows of a table have in common.</summary>
+/// <param name="Name">Its title.</param>
+/// <param name="Bytes">Bytes moved by one run.</param>
+/// <param name="Files">Files moved by one run; 0: none, from memory to memory.</param>
+internal sealed record Scenario(string Name, long Bytes, long Files);
+
+/// <summary>One run of one row.</summary>
+/// <param name="Seconds">How long it took.</param>
+/// <param name="CpuSeconds">Processor time of both ends.</param>
+/// <param name="PeakBytes">Largest resident memory of one process, as seen every few milliseconds.</param>
+internal sealed record Sample(double Seconds, double CpuSeconds, long PeakBytes);

@@ -1,9 +1,21 @@
 using System.Globalization;
 using FastShare.SideBySide;
+using FastShare.SideBySide.DotNet;
+using FastShare.SideBySide.Reporting;
+using FastShare.SideBySide.Rows;
 
+using var stop = new CancellationTokenSource();
+Console.CancelKeyPress += (_, e) =>
+{
+    e.Cancel = true;
+    stop.Cancel();
+};
+
+if (await Peers.TryRunAsync(args, stop.Token)) return 0;
 Settings settings;
 try
 {
+    if (args is ["--compare", var before, var after, "--history", var history]) return History.Compare(history, before, after);
     settings = Settings.Parse(args);
 }
 catch (FormatException e)
@@ -13,35 +25,43 @@ catch (FormatException e)
     return 2;
 }
 
-using var stop = new CancellationTokenSource();
-Console.CancelKeyPress += (_, e) =>
-{
-    e.Cancel = true;
-    stop.Cancel();
-};
-
 string work = Path.Combine(settings.Folder, $"fastshare-side-by-side-{Environment.ProcessId}");
 Directory.CreateDirectory(work);
 try
 {
-    await using var contenders = new Contenders(settings, work);
-    await contenders.SetUpAsync(stop.Token);
-    List<Contender> rows = [.. contenders.All.Where(row => settings.Only is null || row.Name.Contains(settings.Only, StringComparison.OrdinalIgnoreCase))];
-    Dictionary<Contender, List<double>> seconds = rows.ToDictionary(row => row, _ => new List<double>());
+    await using var bench = new Bench(settings, work);
+    await bench.WriteSourcesAsync(stop.Token);
+    await PlainRows.AddAsync(bench, stop.Token);
+    await FastShareRows.AddAsync(bench, stop.Token);
+    await DotNetRows.AddAsync(bench, stop.Token);
+    await HttpRows.AddAsync(bench, stop.Token);
+    await RsyncRows.AddAsync(bench, stop.Token);
+    await SshRows.AddAsync(bench, stop.Token);
+    await JsRows.AddAsync(bench, stop.Token);
+
+    Dictionary<Contender, List<Sample>> samples = bench.Rows.Where(settings.Wants).ToDictionary(row => row, _ => new List<Sample>());
     for (int round = 0; round <= settings.Rounds; round++)
     {
         // In turn, so that a machine whose speed drifts treats all alike; the first round warms up.
-        foreach (Contender row in rows)
+        foreach ((Contender row, List<Sample> taken) in samples)
         {
-            double taken = await row.RunAsync(stop.Token);
-            if (round > 0) seconds[row].Add(taken);
-            Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"round {round} {row.Scenario}, {row.Name}: {taken:0.00} s"));
+            Sample sample = await Meter.MeasureAsync(row, stop.Token);
+            if (round > 0) taken.Add(sample);
+            Console.Error.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"round {round} {row.Scenario.Name}, {row.Name}: {sample.Seconds:0.00} s, {sample.CpuSeconds:0.00} CPU-s"));
         }
     }
 
-    Table.Print(settings, seconds);
-    foreach (string missing in contenders.Missing) Console.WriteLine($"missing: {missing}");
+    var results = Results.Of(settings, samples, bench.Missing);
+    Table.Print(results);
+    if (settings.Json is not null) results.Write(settings.Json);
+    if (settings.Report is not null) await File.WriteAllTextAsync(settings.Report, HtmlReport.Create(results));
+    if (settings.History is not null) History.Add(settings.History, results);
     return 0;
+}
+catch (OperationCanceledException) when (stop.IsCancellationRequested)
+{
+    return 130;
 }
 finally
 {

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace FastShare.SideBySide;
+namespace FastShare.SideBySide.Rows;
 
 /// <summary>sshd on loopback with keys of its own, for scp.</summary>
 internal static class Sshd

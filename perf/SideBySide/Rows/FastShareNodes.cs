@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace FastShare.SideBySide;
+namespace FastShare.SideBySide.Rows;
 
 /// <summary>The <c>fastshare</c> command as a listener of its own, once per way of securing connections.</summary>
 internal static class FastShareNodes

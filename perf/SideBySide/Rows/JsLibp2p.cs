@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace FastShare.SideBySide;
+namespace FastShare.SideBySide.Rows;
 
 /// <summary>js-libp2p as the interop tests install it, and a Node that can run it (22 or newer).</summary>
 /// <param name="Node">The node executable.</param>

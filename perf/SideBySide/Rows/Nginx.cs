@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
-namespace FastShare.SideBySide;
+namespace FastShare.SideBySide.Rows;
 
 /// <summary>nginx on loopback, serving one folder over HTTP and HTTPS (TLS 1.3, AES-256-GCM, a fresh self-signed certificate).</summary>
 internal static class Nginx

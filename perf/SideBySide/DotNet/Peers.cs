@@ -1,0 +1,38 @@
+using System.Globalization;
+
+namespace FastShare.SideBySide.DotNet;
+
+/// <summary>
+/// The .NET libraries that are compared, each as a server and a client process of this very program, so that both ends are measured
+/// like any other tool's. Buffers are of 1 MiB; servers tell <c>ready PORT</c>, clients the seconds they took.
+/// </summary>
+internal static class Peers
+{
+    public const int BufferLength = 1 << 20;
+
+    /// <summary>Runs <c>listen NAME</c> or <c>move NAME …</c>; false: the arguments ask for something else.</summary>
+    public static async Task<bool> TryRunAsync(string[] arguments, CancellationToken stop)
+    {
+        switch (arguments)
+        {
+            case ["listen", "ssl"]: await SslPeer.ListenAsync(stop); return true;
+            case ["listen", "nerdbank"]: await NerdbankPeer.ListenAsync(stop); return true;
+            case ["listen", "kestrel"]: await KestrelPeer.ListenAsync(stop); return true;
+            case ["move", "ssl", var port, var bytes]: Tell(await SslPeer.SendAsync(Port(port), Bytes(bytes), stop)); return true;
+            case ["move", "nerdbank", var port, var bytes]: Tell(await NerdbankPeer.SendAsync(Port(port), Bytes(bytes), stop)); return true;
+            case ["move", "http1", var port, var bytes]: Tell(await KestrelPeer.FetchAsync(Port(port), Bytes(bytes), new(1, 1), stop)); return true;
+            case ["move", "http2", var port, var bytes]: Tell(await KestrelPeer.FetchAsync(Port(port), Bytes(bytes), new(2, 0), stop)); return true;
+            case ["sftp", var port, var user, var key, var source, var destination]: SftpPeer.Fetch(Port(port), user, key, source, destination); return true;
+            default: return false;
+        }
+    }
+
+    /// <summary>What servers say when they accept.</summary>
+    public static void Ready(int port) => Console.WriteLine($"ready {port.ToString(CultureInfo.InvariantCulture)}");
+
+    private static void Tell(TimeSpan taken) => Console.WriteLine(taken.TotalSeconds.ToString("R", CultureInfo.InvariantCulture));
+
+    private static int Port(string text) => int.Parse(text, CultureInfo.InvariantCulture);
+
+    private static long Bytes(string text) => long.Parse(text, CultureInfo.InvariantCulture);
+}
