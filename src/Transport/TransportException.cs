@@ -8,8 +8,11 @@ namespace FastShare.Transport;
 /// <param name="Message">The cause in words.</param>
 public sealed record DialAttempt(Multiaddr Address, TransportError Error, string Message);
 
-/// <summary>The one exception type of FastShare.Transport. <see cref="Error"/> says what a caller can act on.</summary>
-public sealed class TransportException : IOException
+/// <summary>
+/// The one exception type of FastShare.Transport. <see cref="Error"/> says what a caller can act on. Failed requests add their own
+/// details: <see cref="Requests.RequestException"/>.
+/// </summary>
+public class TransportException : IOException
 {
     /// <summary>Creates the exception.</summary>
     public TransportException(TransportError error, string message, Exception? innerException = null)
