@@ -22,7 +22,11 @@ public sealed class PeerConnection
     private readonly TaskCompletionSource<PeerDescription> _identified = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _over = new(); // fires when the connection is over; never disposed: it holds no timer
     private readonly SemaphoreSlim _proposals = new(MaxProposals);
-    private bool _dying; // set once, volatile: the multiplexer has refused a stream, Closed follows
+    private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _lock = new(); // nests inside a lease's lock; the multiplexer's gate nests inside it
+    private readonly HashSet<KeepAliveLease> _leases = []; // _lock
+    private PeerConnection? _successor; // written once under _lock, read anywhere
+    private int _cause = -1; // interlocked, set once: a DisconnectCause
     private PeerDescription? _description; // written by identify and pushes, whole objects
     private int _inboundPings; // interlocked
 
@@ -65,8 +69,31 @@ public sealed class PeerConnection
     /// <summary>Completes when the connection is over; never faults. Null: an orderly close.</summary>
     public Task<TransportException?> Closed => _muxer.Closed;
 
-    /// <summary>Whether the connection can still be used, as far as is known. Takes no lock.</summary>
-    internal bool IsLive => !Volatile.Read(ref _dying) && !_muxer.Closed.IsCompleted;
+    /// <summary>Whether it may take new streams, as far as is known: not over, not closing, not surplus. Takes no lock.</summary>
+    internal bool IsLive => _muxer.TakesStreams;
+
+    /// <summary>
+    /// Whether its dialer asked for it beside others that may exist, so that it is never surplus. Set before it is listed.
+    /// </summary>
+    internal bool IsExtra { get; set; }
+
+    /// <summary>What took its place; null: nothing, it is not surplus.</summary>
+    internal PeerConnection? Successor => Volatile.Read(ref _successor);
+
+    /// <summary>Completes when its end was reported to everybody who watches; handlers may still be at their end.</summary>
+    internal Task Released => _released.Task;
+
+    /// <summary>Completes, without failing, once identify has succeeded or failed.</summary>
+    internal Task IdentifySettled => Task.WhenAny(_identified.Task);
+
+    /// <summary>Why it is over. To be asked once <see cref="Closed"/> is completed.</summary>
+    internal DisconnectCause Cause => true switch
+    {
+        _ when Closed is { IsCompletedSuccessfully: true, Result: not null } => DisconnectCause.Lost,
+        _ when _muxer.ClosedIdle => DisconnectCause.Idle,
+        _ when Volatile.Read(ref _cause) is var cause and >= 0 => (DisconnectCause)cause,
+        _ => DisconnectCause.ClosedByPeer,
+    };
 
     /// <summary>Waits until the peer has told about itself; fails with what identify failed with.</summary>
     public Task<PeerDescription> IdentifyAsync(CancellationToken cancellationToken = default) =>
@@ -76,34 +103,110 @@ public sealed class PeerConnection
     /// Opens a stream for one protocol. Takes a round trip, or none if the peer has said through identify that it serves the
     /// protocol.
     /// </summary>
+    /// <remarks>
+    /// <see cref="SwarmOptions.StreamNegotiationTimeout"/> counts from this call, waiting for a free place included. If both sides
+    /// dialed at the same time and the other connection was kept, the stream is opened there: see <see cref="PeerStream.Connection"/>.
+    /// </remarks>
     /// <exception cref="TransportException"><see cref="TransportError.UnsupportedProtocol"/>,
     /// <see cref="TransportError.ConnectionClosed"/>, <see cref="TransportError.Timeout"/>: no answer to the proposal, …</exception>
     public async ValueTask<PeerStream> OpenStreamAsync(string protocol, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(protocol);
-        if (Description is { } description && description.Protocols.Contains(protocol))
+        PeerConnection connection = this;
+        while (true)
         {
-            IMuxedStream stream = await OpenAsync(cancellationToken).ConfigureAwait(false);
-            return new PeerStream(this, protocol, stream, LazyNegotiation.Begin(stream, protocol));
-        }
-
-        await _proposals.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            return await ProposeAsync(protocol, cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            _proposals.Release();
+            try
+            {
+                return await connection.OpenHereAsync(protocol, cancellationToken).ConfigureAwait(false);
+            }
+            catch (TransportException e) when (e.NotTaken && connection.Successor is { } successor)
+            {
+                connection = successor;
+            }
         }
     }
 
+    /// <summary>
+    /// Keeps the connection from being closed for idleness by this side (<see cref="SwarmOptions.IdleTimeout"/>) until the result is
+    /// disposed. The remote side may close it all the same: what shall keep a connection on both sides is an open stream.
+    /// </summary>
+    public IDisposable KeepAlive() => KeepAliveLease.On(this);
+
     /// <summary>One libp2p ping; the time from write to echo. Callers take turns.</summary>
     /// <exception cref="TransportException"><see cref="TransportError.Timeout"/> after 10 s, or the stream's error.</exception>
-    public ValueTask<TimeSpan> PingAsync(CancellationToken cancellationToken = default) => _ping.PingAsync(cancellationToken);
+    public async ValueTask<TimeSpan> PingAsync(CancellationToken cancellationToken = default)
+    {
+        PeerConnection connection = this;
+        while (true)
+        {
+            try
+            {
+                return await connection._ping.PingAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (TransportException) when (connection.Successor is { } successor)
+            {
+                connection = successor; // pings do not keep a surplus connection
+            }
+        }
+    }
 
     /// <summary>Says goodbye and closes. Open streams are reset. Does not wait for their handlers, so one of them may call it.</summary>
-    public ValueTask CloseAsync(CancellationToken cancellationToken = default) => _muxer.CloseAsync(cancellationToken);
+    public ValueTask CloseAsync(CancellationToken cancellationToken = default)
+    {
+        Interlocked.CompareExchange(ref _cause, (int)DisconnectCause.ClosedHere, -1);
+        return _muxer.CloseAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// The connection is surplus: it serves on, and opens no more streams; new ones go to <paramref name="successor"/>, as do leases.
+    /// Callers make sure that no chain of successors closes on itself.
+    /// </summary>
+    internal void Retire(PeerConnection successor)
+    {
+        KeepAliveLease[] leases;
+        lock (_lock)
+        {
+            if (_successor is not null) return;
+            Volatile.Write(ref _successor, successor);
+            leases = [.. _leases];
+        }
+
+        Interlocked.CompareExchange(ref _cause, (int)DisconnectCause.Surplus, -1);
+        _muxer.StopOpening();
+        foreach (KeepAliveLease lease in leases) lease.MoveTo(successor);
+    }
+
+    /// <summary>Closes in good order once no stream is open and no handler of one runs; to be called behind <see cref="Retire"/>.</summary>
+    internal void CloseWhenUnused() => _muxer.CloseWhenUnused();
+
+    /// <summary>Somebody is about to use the connection: its idle time begins anew. False if it may not be used any more.</summary>
+    internal bool TryTouch() => _muxer.TryTouch();
+
+    /// <summary>Everybody who watches knows that it is over.</summary>
+    internal void Release() => _released.TrySetResult();
+
+    /// <summary>Enters a lease; false if the connection was surplus, and <paramref name="next"/> took its place, or is over.</summary>
+    internal bool TryEnter(KeepAliveLease lease, out PeerConnection? next)
+    {
+        lock (_lock)
+        {
+            next = _successor;
+            if (next is not null) return false;
+            if (!_muxer.TryHold()) return false; // it is over, or nearly: there is nothing to keep
+            _leases.Add(lease);
+            next = this;
+            return true;
+        }
+    }
+
+    /// <summary>A lease goes.</summary>
+    internal void Leave(KeepAliveLease lease)
+    {
+        lock (_lock)
+        {
+            if (_leases.Remove(lease)) _muxer.Release();
+        }
+    }
 
     /// <summary>Ends the connection at once.</summary>
     internal void Abort(TransportException reason) => _muxer.Abort(reason);
@@ -116,10 +219,12 @@ public sealed class PeerConnection
         var dispatcher = new StreamDispatcher(this, _muxer, _host);
         Task accepting = dispatcher.RunAsync(_over.Token);
         Task identifying = IdentifyAsync();
+        Task measuring = MeasureAsync();
         await _muxer.Closed.ConfigureAwait(false);
         await _over.CancelAsync().ConfigureAwait(false);
         await accepting.ConfigureAwait(false);
         await identifying.ConfigureAwait(false);
+        await measuring.ConfigureAwait(false);
         await _ping.DisposeAsync().ConfigureAwait(false);
         await _muxer.DisposeAsync().ConfigureAwait(false);
     }
@@ -149,51 +254,82 @@ public sealed class PeerConnection
         _host.Identified(this, description);
     }
 
-    private async ValueTask<IMuxedStream> OpenAsync(CancellationToken cancellationToken)
+    private async ValueTask<PeerStream> OpenHereAsync(string protocol, CancellationToken cancellationToken)
     {
+        using var deadline = new CancellationTokenSource(_host.Options.StreamNegotiationTimeout, _host.Options.TimeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+        bool proposed = false;
         try
         {
-            return await _muxer.OpenStreamAsync(cancellationToken).ConfigureAwait(false);
+            if (Description is { } description && description.Protocols.Contains(protocol))
+            {
+                IMuxedStream lazy = await OpenAsync(protocol, either.Token).ConfigureAwait(false);
+                return new PeerStream(this, protocol, lazy, LazyNegotiation.Begin(lazy, protocol));
+            }
+
+            await _proposals.WaitAsync(either.Token).ConfigureAwait(false);
+            try
+            {
+                IMuxedStream stream = await OpenAsync(protocol, either.Token).ConfigureAwait(false);
+                proposed = true;
+                return await ProposeAsync(stream, protocol, either.Token).ConfigureAwait(false);
+            }
+            finally
+            {
+                _proposals.Release();
+            }
         }
-        catch (TransportException e) when (e.Error != TransportError.LimitExceeded)
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            Volatile.Write(ref _dying, true);
-            throw;
+            string what = proposed
+                ? $"{Peer} did not answer the proposal of {PeerText.Escape(protocol)} within"
+                : $"no stream for {PeerText.Escape(protocol)} became free on the connection with {Peer}, which has answered too few of those "
+                    + "opened before, within";
+            throw new TransportException(
+                TransportError.Timeout, $"{what} {_host.Options.StreamNegotiationTimeout.TotalSeconds:0.###} s", e)
+            {
+                Peer = Peer,
+                NotTaken = !proposed,
+            };
         }
     }
 
-    private async ValueTask<PeerStream> ProposeAsync(string protocol, CancellationToken cancellationToken)
+    private async ValueTask<IMuxedStream> OpenAsync(string protocol, CancellationToken cancellationToken)
     {
-        IMuxedStream stream = await OpenAsync(cancellationToken).ConfigureAwait(false);
-        using var deadline = new CancellationTokenSource(_host.Options.StreamNegotiationTimeout, _host.Options.TimeProvider);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+        IMuxedStream stream = await _muxer.OpenStreamAsync(cancellationToken).ConfigureAwait(false);
+        if (Housekeeping.Includes(protocol)) stream.IgnoreForKeepAlive();
+        return stream;
+    }
+
+    private async ValueTask<PeerStream> ProposeAsync(IMuxedStream stream, string protocol, CancellationToken cancellationToken)
+    {
         try
         {
-            await Multistream.SelectAsync(stream, [protocol], either.Token).ConfigureAwait(false);
+            await Multistream.SelectAsync(stream, [protocol], cancellationToken).ConfigureAwait(false);
             return new PeerStream(this, protocol, stream, stream);
         }
         catch (Exception e)
         {
             stream.Reset();
             await stream.DisposeAsync().ConfigureAwait(false);
-            switch (e)
-            {
-                case OperationCanceledException when !cancellationToken.IsCancellationRequested:
-                    double seconds = _host.Options.StreamNegotiationTimeout.TotalSeconds;
-                    throw new TransportException(
-                        TransportError.Timeout,
-                        $"{Peer} did not answer the proposal of {PeerText.Escape(protocol)} within {seconds:0.###} s", e)
-                    { Peer = Peer };
-                case TransportException { Error: TransportError.UnsupportedProtocol }:
-                    throw new TransportException(
-                        TransportError.UnsupportedProtocol, $"{Peer} does not support {PeerText.Escape(protocol)}", e)
-                    { Peer = Peer };
-                case TransportException { Error: TransportError.ConnectionClosed }:
-                    Volatile.Write(ref _dying, true);
-                    break;
-            }
+            if (e is not TransportException { Error: TransportError.UnsupportedProtocol }) throw;
+            throw new TransportException(
+                TransportError.UnsupportedProtocol, $"{Peer} does not support {PeerText.Escape(protocol)}", e)
+            { Peer = Peer };
+        }
+    }
 
-            throw;
+    // Never faults. The multiplexer measures by itself at the start; this waits for it.
+    private async Task MeasureAsync()
+    {
+        try
+        {
+            await _muxer.PingAsync(_over.Token).ConfigureAwait(false);
+            _host.Measured(this);
+        }
+        catch (Exception e) when (e is TransportException or OperationCanceledException)
+        {
+            // The connection is over.
         }
     }
 

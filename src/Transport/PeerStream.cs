@@ -38,6 +38,9 @@ public sealed class PeerStream : IDuplexPipe, IAsyncDisposable
     /// <inheritdoc cref="IMuxedStream.WidenWindow"/>
     public void WidenWindow(int bytes) => _stream.WidenWindow(bytes);
 
+    /// <inheritdoc cref="IMuxedStream.IgnoreForKeepAlive"/>
+    public void IgnoreForKeepAlive() => _stream.IgnoreForKeepAlive();
+
     /// <summary>Ends both directions at once. Idempotent, never throws.</summary>
     public void Reset() => _stream.Reset();
 

@@ -36,9 +36,20 @@ public sealed partial class Swarm : IConnectionHost
     void IConnectionHost.IdentifyFailed(PeerConnection connection, TransportException error) =>
         SwarmLog.IdentifyFailed(_logger, connection.Peer, error.Message);
 
+    void IConnectionHost.Measured(PeerConnection connection)
+    {
+    }
+
+    void IConnectionHost.StreamOpened(PeerConnection connection, string protocol)
+    {
+    }
+
     void IConnectionHost.StreamFailed(PeerConnection connection, string? protocol, Exception error)
     {
+        // What a peer can cause at will is no warning: it would flood the log and hide the defects of handlers.
         if (protocol is null) SwarmLog.NegotiationFailed(_logger, connection.Peer, error.Message);
+        else if (error is TransportException { Error: TransportError.StreamReset or TransportError.ConnectionClosed })
+            SwarmLog.StreamEndedByPeer(_logger, connection.Peer, PeerText.Escape(protocol), error.Message);
         else SwarmLog.HandlerFailed(_logger, PeerText.Escape(protocol), connection.Peer, error);
     }
 
@@ -131,7 +142,7 @@ public sealed partial class Swarm : IConnectionHost
     {
         SecuredChannel secured = await _upgrader.UpgradeAsync(connection, role, expectedPeer, cancellationToken).ConfigureAwait(false);
         var muxer = new YamuxConnection(
-            secured.Channel, role, YamuxOptions.Default, _options.TimeProvider, _options.LoggerFactory.CreateLogger<YamuxConnection>());
+            secured.Channel, role, _muxerOptions, _options.TimeProvider, _options.LoggerFactory.CreateLogger<YamuxConnection>());
         muxer.Start();
         return new PeerConnection(this, secured, muxer, role, connection.LocalAddress, connection.RemoteAddress);
     }
@@ -144,6 +155,7 @@ public sealed partial class Swarm : IConnectionHost
         _events.Publish(new SwarmEvent.Connected(connection.Peer, connection, count));
         if (!isLane) _observers.Up(connection);
         _connections.Run(() => SuperviseAsync(connection, ticket));
+        RetireSurplus(connection.Peer);
     }
 
     private async Task SuperviseAsync(PeerConnection connection, InboundAdmission.Ticket? ticket)
@@ -155,6 +167,7 @@ public sealed partial class Swarm : IConnectionHost
         SwarmLog.Disconnected(_logger, connection.Peer, connection.RemoteAddress, reason?.Message ?? "closed in good order", remaining);
         _events.Publish(new SwarmEvent.Disconnected(connection.Peer, connection, reason, remaining));
         _observers.Down(connection, reason);
+        connection.Release();
         await running.ConfigureAwait(false);
     }
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Multiplexing;
 using FastShare.Transport.Protocols;
 using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Security.Internal;
@@ -16,7 +17,8 @@ namespace FastShare.Transport;
 /// </summary>
 /// <remarks>
 /// Identify, identify push and ping are served from the start. Several connections to one peer are normal: both sides may dial at
-/// the same moment, and both connections are kept.
+/// the same moment. Two FastShare nodes then agree on the one to keep, and the other is closed once its streams have ended
+/// (<see cref="ProtocolIds.Retire"/>); with other peers both stay. What nobody uses is closed after <see cref="SwarmOptions.IdleTimeout"/>.
 /// </remarks>
 public sealed partial class Swarm : IAsyncDisposable
 {
@@ -33,6 +35,7 @@ public sealed partial class Swarm : IAsyncDisposable
     private readonly Dialer<PeerConnection> _dialer;
     private readonly PendingConnections<PeerConnection> _table = new(static connection => connection.IsLive);
     private readonly InboundAdmission _admission;
+    private readonly YamuxOptions _muxerOptions;
     private readonly ConcurrentDictionary<string, StreamHandler> _handlers = new(StringComparer.Ordinal);
     private readonly SwarmEvents _events = new();
     private readonly ConnectionObservers _observers;
@@ -54,6 +57,10 @@ public sealed partial class Swarm : IAsyncDisposable
         _observers = new ConnectionObservers(_logger);
         _agentVersion = options.AgentVersion ?? $"fastshare/{typeof(Swarm).Assembly.GetName().Version?.ToString(3)}";
         _upgrader = new ConnectionUpgrader(options);
+        _muxerOptions = new YamuxOptions
+        {
+            IdleTimeout = options.IdleTimeout == Timeout.InfiniteTimeSpan ? null : options.IdleTimeout,
+        };
         _network = new LocalNetwork(options.TimeProvider);
         _admission = new InboundAdmission(
             options.MaxInboundConnections, options.MaxPendingInbound, options.MaxInboundPerSource, options.TimeProvider);
@@ -61,6 +68,7 @@ public sealed partial class Swarm : IAsyncDisposable
         Handle(ProtocolIds.Identify, (stream, token) => Identify.RespondAsync(stream.Output, EncodeIdentify(stream.Connection), token));
         Handle(ProtocolIds.IdentifyPush, TakePushAsync);
         Handle(ProtocolIds.Ping, ServePingAsync);
+        Handle(ProtocolIds.Retire, ServeRetireAsync);
     }
 
     /// <summary>This node.</summary>
@@ -197,6 +205,18 @@ public sealed partial class Swarm : IAsyncDisposable
     {
         ThrowIfSelf(peer);
         return _dialer.ConnectLaneAsync(peer, Candidates(peer), cancellationToken);
+    }
+
+    /// <summary>
+    /// Closes every connection to the peer, lanes included, in good order; open streams are reset. Returns when each was reported as
+    /// <see cref="SwarmEvent.Disconnected"/>. Handlers are told and not waited for, so one of them may call it. A dial under way goes on.
+    /// </summary>
+    public async ValueTask DisconnectAsync(PeerId peer, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        PeerConnection[] all = [.. _table.Connections.Where(connection => connection.Peer == peer)];
+        await Task.WhenAll(all.Select(connection => connection.CloseAsync(cancellationToken).AsTask())).ConfigureAwait(false);
+        await Task.WhenAll(all.Select(connection => connection.Released)).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Opens a stream for a protocol, connecting first if needed.</summary>

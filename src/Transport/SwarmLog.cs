@@ -39,6 +39,15 @@ internal static partial class SwarmLog
     [LoggerMessage(1010, LogLevel.Debug, "{Peer} was not identified: {Message}")]
     public static partial void IdentifyFailed(ILogger logger, PeerId peer, string message);
 
+    [LoggerMessage(1012, LogLevel.Debug, "The connection with {Peer} at {Address} is surplus; it is closed once its streams have ended")]
+    public static partial void Retired(ILogger logger, PeerId peer, Multiaddr address);
+
+    [LoggerMessage(1013, LogLevel.Debug, "The connection with {Peer} at {Address} is surplus and stays: {Message}")]
+    public static partial void NotRetired(ILogger logger, PeerId peer, Multiaddr address, string message);
+
+    [LoggerMessage(1014, LogLevel.Debug, "{Peer} ended a stream of {Protocol} before its handler did: {Message}")]
+    public static partial void StreamEndedByPeer(ILogger logger, PeerId peer, string protocol, string message);
+
     [LoggerMessage(1011, LogLevel.Debug, "Closed a connection from {Address}: it took longest to be secured, and others need its place")]
     public static partial void InboundEvicted(ILogger logger, Multiaddr address);
 

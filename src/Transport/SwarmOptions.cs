@@ -54,6 +54,17 @@ public sealed class SwarmOptions
     /// <summary>Protocol negotiation of one stream, on either side. Default: 10 s, as go-libp2p and rust-libp2p.</summary>
     public TimeSpan StreamNegotiationTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// A connection that nothing has used for this long is closed in good order. Open streams use it, their handlers, and
+    /// <see cref="PeerConnection.KeepAlive"/>; ping and identify do not. Default: 10 s, as rust-libp2p.
+    /// <see cref="Timeout.InfiniteTimeSpan"/>: never.
+    /// </summary>
+    public TimeSpan IdleTimeout
+    {
+        get;
+        init => field = value == Timeout.InfiniteTimeSpan ? value : Positive(value);
+    } = TimeSpan.FromSeconds(10);
+
     /// <summary>Connections that came in and are open; further ones are closed at once. Default: 2048.</summary>
     public int MaxInboundConnections { get; init => field = Positive(value); } = 2048;
 

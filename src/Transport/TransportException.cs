@@ -26,4 +26,11 @@ public class TransportException : IOException
 
     /// <summary>For <see cref="TransportError.DialFailure"/>: each address that was tried, with its own cause.</summary>
     public IReadOnlyList<DialAttempt> Attempts { get; init; } = [];
+
+    /// <summary>
+    /// Whether no handler of the remote side can have seen anything of the stream that failed: it was not opened, or the remote side
+    /// closed the connection in good order without having answered it. Trying again on another connection then is safe, whatever
+    /// the stream was for.
+    /// </summary>
+    public bool NotTaken { get; init; }
 }

@@ -7,7 +7,8 @@ namespace FastShare.Transport.Multiplexing;
 /// </summary>
 /// <remarks>
 /// <see cref="Closed"/> completes exactly once, when the connection is over for whatever reason, after every stream was ended.
-/// After that, opening fails with <see cref="TransportError.ConnectionClosed"/> and accepting returns null.
+/// After that, opening fails with <see cref="TransportError.ConnectionClosed"/> and accepting returns null. Where the remote side
+/// closed in good order, own streams on which nothing had come back fail with <see cref="TransportException.NotTaken"/> set.
 /// </remarks>
 internal interface IMuxedConnection : IAsyncDisposable
 {
@@ -29,12 +30,45 @@ internal interface IMuxedConnection : IAsyncDisposable
     int StreamCount { get; }
 
     /// <summary>
+    /// Whether streams can be opened, as far as is known: false once it closes, is to be left, is over, or has used up its stream
+    /// numbers. Never true again. Takes no lock.
+    /// </summary>
+    bool TakesStreams { get; }
+
+    /// <summary>Whether it was closed because nothing used it for too long.</summary>
+    bool ClosedIdle { get; }
+
+    /// <summary>
     /// Completes when the connection is over; never faults. The result is why: null for an orderly close from either side.
     /// </summary>
     Task<TransportException?> Closed { get; }
 
     /// <summary>Says goodbye (go-away), flushes and closes. Open streams are reset. Idempotent.</summary>
     ValueTask CloseAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Something other than a stream needs the connection to stay: until <see cref="Release"/> it is not closed for being idle.
+    /// False if it is closing already.
+    /// </summary>
+    bool TryHold();
+
+    /// <summary>Ends what <see cref="TryHold"/> began.</summary>
+    void Release();
+
+    /// <summary>Its idle time begins anew. False if it takes no streams any more.</summary>
+    bool TryTouch();
+
+    /// <summary>
+    /// From now on opening a stream fails. Every stream opened before is announced before anything that is written later.
+    /// Idempotent.
+    /// </summary>
+    void StopOpening();
+
+    /// <summary>
+    /// <see cref="StopOpening"/>, and an orderly close as soon as nothing uses the connection: no open stream that counts, no
+    /// handler of an inbound one, no hold.
+    /// </summary>
+    void CloseWhenUnused();
 
     /// <summary>Ends at once; <paramref name="reason"/> is what pending operations fail with and <see cref="Closed"/> yields.</summary>
     void Abort(TransportException reason);
@@ -73,6 +107,11 @@ public interface IMuxedStream : IDuplexPipe, IAsyncDisposable
     /// per stream and connection hold. Thread-safe.
     /// </summary>
     void WidenWindow(int bytes);
+
+    /// <summary>
+    /// The stream does not keep its connection from being idle, as if it had never been opened. Thread-safe, idempotent.
+    /// </summary>
+    void IgnoreForKeepAlive();
 
     /// <summary>Ends both directions at once and tells the remote side. Idempotent, thread-safe, never throws.</summary>
     void Reset();

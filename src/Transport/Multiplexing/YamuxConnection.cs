@@ -29,6 +29,10 @@ internal sealed class YamuxConnection : IMuxedConnection
     private Task? _run; // gate; the owner of all loops
     private bool _closing; // gate: a local close is under way
     private bool _ended; // gate: the outcome is decided
+    private bool _stoppedOpening; // gate: no further own streams
+    private bool _leaving; // gate: to be closed when nothing uses it
+    private bool _closedIdle; // set once, volatile
+    private bool _refusesStreams; // set once, volatile: closing, ended, stopped opening, or out of stream numbers
     private bool _polite; // gate: a go-away is on its way, or was sent
     private TransportException? _reason; // gate: the outcome
 
@@ -57,6 +61,10 @@ internal sealed class YamuxConnection : IMuxedConnection
     }
 
     public Task<TransportException?> Closed => _closed.Task;
+
+    public bool TakesStreams => !Volatile.Read(ref _refusesStreams);
+
+    public bool ClosedIdle => Volatile.Read(ref _closedIdle);
 
     /// <summary>Guards the state of the connection and of all its streams.</summary>
     internal Lock Gate { get; } = new();
@@ -97,16 +105,21 @@ internal sealed class YamuxConnection : IMuxedConnection
         await Streams.OpenSlots.WaitAsync(cancellationToken).ConfigureAwait(false);
         lock (Gate)
         {
-            if (!IsClosing && Streams.Open() is { } stream)
+            bool mayOpen = !IsClosing && !_stoppedOpening;
+            if (mayOpen && Streams.Open() is { } stream)
             {
+                if (Streams.IsExhausted) Volatile.Write(ref _refusesStreams, true);
                 stream.BeginLocal();
                 return stream;
             }
 
             Streams.OpenSlots.Release(); // the next one waiting sees the same
-            throw IsClosing
-                ? YamuxFaults.ConnectionOver(_reason, aborted: false)
-                : new TransportException(TransportError.LimitExceeded, "the connection has used up its stream numbers; connect again");
+            throw !mayOpen
+                ? YamuxFaults.NotOpened(_reason)
+                : new TransportException(TransportError.LimitExceeded, "the connection has used up its stream numbers; connect again")
+                {
+                    NotTaken = true,
+                };
         }
     }
 
@@ -140,15 +153,57 @@ internal sealed class YamuxConnection : IMuxedConnection
         return await result.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
+    public bool TryHold()
+    {
+        lock (Gate)
+        {
+            if (IsClosing) return false;
+            Streams.Uses.Enter();
+            return true;
+        }
+    }
+
+    public void Release()
+    {
+        lock (Gate)
+        {
+            Streams.Uses.Leave(Now);
+            OnUseEnded();
+        }
+    }
+
+    public bool TryTouch()
+    {
+        lock (Gate)
+        {
+            if (_refusesStreams) return false;
+            Streams.Uses.Touch(Now);
+            return true;
+        }
+    }
+
+    public void StopOpening()
+    {
+        lock (Gate) StopOpeningLocked();
+    }
+
+    public void CloseWhenUnused()
+    {
+        lock (Gate)
+        {
+            StopOpeningLocked();
+            _leaving = true;
+            OnUseEnded();
+        }
+    }
+
     public async ValueTask CloseAsync(CancellationToken cancellationToken)
     {
         Task? run;
         lock (Gate)
         {
-            _closing = true;
+            BeginClose();
             run = _run;
-            if (!_ended) Writer.RequestGoAway(GoAwayCode.Normal, drainFirst: true);
-            _polite |= !_ended;
         }
 
         if (run is null)
@@ -190,7 +245,11 @@ internal sealed class YamuxConnection : IMuxedConnection
     /// Decides how the connection ended; the first call counts. Ends every stream and pending call; with a go-away code the remote
     /// side is told, if it still takes data.
     /// </summary>
-    internal void End(TransportException? reason, GoAwayCode? goAway, bool aborted = false)
+    /// <param name="reason">Why; null: in good order.</param>
+    /// <param name="goAway">What to tell the remote side; null: nothing.</param>
+    /// <param name="aborted">This side ended it.</param>
+    /// <param name="goodbye">The remote side said goodbye, behind everything else that it had to say.</param>
+    internal void End(TransportException? reason, GoAwayCode? goAway, bool aborted = false, bool goodbye = false)
     {
         lock (Gate)
         {
@@ -201,14 +260,21 @@ internal sealed class YamuxConnection : IMuxedConnection
             }
 
             _ended = true;
+            Volatile.Write(ref _refusesStreams, true);
             _reason = reason;
             _polite = goAway is not null || (_polite && reason is null);
             if (goAway is { } code) Writer.HurryGoAway(code);
             else Writer.Stop();
             TransportException failure = YamuxFaults.ConnectionOver(reason, aborted);
-            Streams.Close(failure);
+            Streams.Close(failure, goodbye);
             Pings.Fail(failure);
         }
+    }
+
+    /// <summary>Something no longer uses the connection. Gate held.</summary>
+    internal void OnUseEnded()
+    {
+        if (_leaving && !IsClosing && !Streams.Uses.IsUsed) BeginClose();
     }
 
     /// <summary>An exception that should not exist: the connection ends, the process goes on.</summary>
@@ -216,6 +282,24 @@ internal sealed class YamuxConnection : IMuxedConnection
     {
         YamuxLog.Defect(_logger, defect);
         End(new TransportException(TransportError.Unknown, $"internal error: {defect.Message}", defect), GoAwayCode.InternalError);
+    }
+
+    /// <summary>Lets what is queued leave, then says goodbye. Gate held.</summary>
+    private void BeginClose()
+    {
+        _closing = true;
+        Volatile.Write(ref _refusesStreams, true);
+        if (_ended) return;
+        Writer.RequestGoAway(GoAwayCode.Normal, drainFirst: true);
+        _polite = true;
+    }
+
+    private void StopOpeningLocked()
+    {
+        if (_stoppedOpening) return;
+        _stoppedOpening = true;
+        Volatile.Write(ref _refusesStreams, true);
+        Streams.StopOpening();
     }
 
     private async Task RunAsync()
@@ -271,9 +355,17 @@ internal sealed class YamuxConnection : IMuxedConnection
         {
             TimeSpan now = Now;
             Streams.ResetLingering(now);
-            var state = new HeartbeatState(_reader.LastInput, Pings.AskedAt, Pings.InFlight, flushStarted);
+            TimeSpan? idleSince = IsClosing ? null : Streams.Uses.IdleSince;
+            var state = new HeartbeatState(_reader.LastInput, Pings.AskedAt, Pings.InFlight, flushStarted, idleSince);
             step = Heartbeat.Decide(Options, now, state, out wait);
             if (step == HeartbeatStep.Ping && (asked = Pings.Ask(now))) Writer.QueuePing();
+            if (step == HeartbeatStep.Idle)
+            {
+                // Decided under the gate: a stream that either side opened before keeps the connection, and one that the remote
+                // side opens later is told, by the goodbye, that it was not taken.
+                Volatile.Write(ref _closedIdle, true);
+                BeginClose();
+            }
         }
 
         switch (step)
@@ -286,6 +378,8 @@ internal sealed class YamuxConnection : IMuxedConnection
                 Lose(new TransportException(
                     TransportError.Timeout, $"the remote side took no data for {Options.WriteStallTimeout.TotalSeconds:0.#} s or longer"));
                 return true;
+            case HeartbeatStep.Idle:
+                return false;
             default:
                 return !asked;
         }

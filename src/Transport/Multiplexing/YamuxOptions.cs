@@ -85,6 +85,15 @@ internal sealed class YamuxOptions
     /// </summary>
     public TimeSpan WriteStallTimeout { get; init => field = Positive(value, nameof(WriteStallTimeout)); } = TimeSpan.FromSeconds(15);
 
+    /// <summary>
+    /// A connection that nothing has used for this long is closed in good order; streams use it, and holds. Null (the default): never.
+    /// </summary>
+    public TimeSpan? IdleTimeout
+    {
+        get;
+        init => field = value is { } time ? Positive(time, nameof(IdleTimeout)) : null;
+    }
+
     /// <summary>Closing waits this long for queued data to leave, then aborts. Default 5 s.</summary>
     public TimeSpan CloseTimeout { get; init => field = Positive(value, nameof(CloseTimeout)); } = TimeSpan.FromSeconds(5);
 

@@ -55,11 +55,20 @@ internal static class Multistream
     /// </summary>
     /// <exception cref="TransportException"><see cref="TransportError.ProtocolViolation"/>, <see cref="TransportError.LimitExceeded"/>.
     /// Reset the stream.</exception>
+    public static ValueTask<string?> RespondAsync(
+        IDuplexPipe stream, Func<string, bool> supports, CancellationToken cancellationToken) =>
+        RespondAsync(stream, supports, beforeAnswer: null, cancellationToken);
+
+    /// <inheritdoc cref="RespondAsync(IDuplexPipe, Func{string, bool}, CancellationToken)"/>
+    /// <param name="stream">A stream of the remote side.</param>
+    /// <param name="supports">Which protocols are served.</param>
+    /// <param name="beforeAnswer">Awaited, with the protocol, before the answer that agrees to it is sent.</param>
+    /// <param name="cancellationToken">Ends the negotiation.</param>
     public static async ValueTask<string?> RespondAsync(
-        IDuplexPipe stream, Func<string, bool> supports, CancellationToken cancellationToken)
+        IDuplexPipe stream, Func<string, bool> supports, Func<string, ValueTask>? beforeAnswer, CancellationToken cancellationToken)
     {
         var listener = new MultistreamListener(supports);
-        await RunAsync(stream, listener, cancellationToken).ConfigureAwait(false);
+        await RunAsync(stream, listener, cancellationToken, beforeAnswer).ConfigureAwait(false);
         return listener.Agreed;
     }
 
@@ -145,11 +154,13 @@ internal static class Multistream
         output.ResetWrittenCount();
     }
 
-    private static async ValueTask<bool> RunAsync(IDuplexPipe stream, MultistreamNegotiation side, CancellationToken cancellationToken)
+    private static async ValueTask<bool> RunAsync(
+        IDuplexPipe stream, MultistreamNegotiation side, CancellationToken cancellationToken, Func<string, ValueTask>? beforeAnswer = null)
     {
         side.Begin(stream.Output);
         while (true)
         {
+            if (side.State == MultistreamState.Agreed && beforeAnswer is not null) await beforeAnswer(side.Agreed!).ConfigureAwait(false);
             if (side.HasOutput)
             {
                 side.HasOutput = false;

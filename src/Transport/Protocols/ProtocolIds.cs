@@ -27,6 +27,9 @@ public static class ProtocolIds
     /// <summary>ping.</summary>
     public const string Ping = "/ipfs/ping/1.0.0";
 
+    /// <summary>One side asks the other to agree that a connection is surplus.</summary>
+    public const string Retire = "/fastshare/retire/1";
+
     /// <summary>perf.</summary>
     public const string Perf = "/perf/1.0.0";
 }

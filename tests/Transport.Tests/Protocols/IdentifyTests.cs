@@ -162,7 +162,8 @@ public sealed class IdentifyTests
         Assert.Equal("alice/1", ofA.AgentVersion);
         Assert.StartsWith("fastshare/", ofB.AgentVersion, StringComparison.Ordinal);
         Assert.Equal(b.ListenAddresses, ofB.ListenAddresses);
-        Assert.Equal([ProtocolIds.Identify, ProtocolIds.IdentifyPush, ProtocolIds.Ping], ofA.Protocols.Order());
+        Assert.Equal(
+            [ProtocolIds.Retire, ProtocolIds.Identify, ProtocolIds.IdentifyPush, ProtocolIds.Ping], ofA.Protocols.Order(StringComparer.Ordinal));
         Assert.Contains("/b/only/1", ofB.Protocols);
         Assert.Equal(there.LocalAddress, ofB.ObservedAddress);
         Assert.Same(ofB, there.Description);

@@ -74,7 +74,8 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
             if (fault is not null) throw YamuxFaults.Violation(fault);
             if (header.Type == FrameType.GoAway)
             {
-                connection.End(header.Length == (uint)GoAwayCode.Normal ? null : YamuxFaults.GoneAway(header.Length), goAway: null);
+                bool goodbye = header.Length == (uint)GoAwayCode.Normal;
+                connection.End(goodbye ? null : YamuxFaults.GoneAway(header.Length), goAway: null, goodbye: goodbye);
                 return;
             }
 
@@ -238,6 +239,7 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
             return null;
         }
 
+        if (payload > 0) stream.OnAnswer();
         switch (stream.Incoming.Announce(payload))
         {
             case StreamInput.Announcement.Excessive:

@@ -9,6 +9,9 @@ internal enum HeartbeatStep
     /// <summary>Send a ping.</summary>
     Ping,
 
+    /// <summary>Close in good order: nothing has used the connection for too long.</summary>
+    Idle,
+
     /// <summary>Give up: the peer answers nothing.</summary>
     Dead,
 
@@ -21,7 +24,9 @@ internal enum HeartbeatStep
 /// <param name="LastPing">When a ping last was asked for.</param>
 /// <param name="PingInFlight">Whether it is unanswered.</param>
 /// <param name="FlushStarted">Since when the channel has been busy with a batch; null: it is not.</param>
-internal readonly record struct HeartbeatState(TimeSpan LastInput, TimeSpan LastPing, bool PingInFlight, TimeSpan? FlushStarted);
+/// <param name="IdleSince">Since when nothing has used the connection; null: something does, or it closes already.</param>
+internal readonly record struct HeartbeatState(
+    TimeSpan LastInput, TimeSpan LastPing, bool PingInFlight, TimeSpan? FlushStarted, TimeSpan? IdleSince = null);
 
 /// <summary>Decides when to ping and when a peer is dead. Pure: time comes in, a decision goes out.</summary>
 internal static class Heartbeat
@@ -43,6 +48,17 @@ internal static class Heartbeat
                 Max(started, state.LastInput) + options.WriteStallTimeout, started + StallPatience * options.WriteStallTimeout);
             if (now >= due) return HeartbeatStep.Stalled;
             wait = Min(wait, due - now);
+        }
+
+        if (options.IdleTimeout is { } patience)
+        {
+            wait = Min(wait, patience); // the last use may end at any time while the clock sleeps
+            if (state.IdleSince is { } idle)
+            {
+                TimeSpan due = idle + patience;
+                if (now >= due) return HeartbeatStep.Idle;
+                wait = Min(wait, due - now);
+            }
         }
 
         if (state.PingInFlight)

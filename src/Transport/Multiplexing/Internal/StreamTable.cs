@@ -49,6 +49,9 @@ internal sealed class StreamTable
     /// <summary>Streams in the table.</summary>
     public int Count => _streams.Count;
 
+    /// <summary>What keeps the connection from being idle.</summary>
+    public UseCount Uses { get; } = new();
+
     /// <summary>
     /// One for each own stream that may be opened before others are acknowledged. After the end, one for everybody in turn.
     /// </summary>
@@ -57,15 +60,19 @@ internal sealed class StreamTable
     /// <summary>Streams of the remote side in the order of their arrival; completed after the end.</summary>
     public ChannelReader<YamuxStream> Accepts => _accepts.Reader;
 
+    /// <summary>Whether no further own stream can be numbered.</summary>
+    public bool IsExhausted => _nextId > uint.MaxValue;
+
     public bool TryGet(uint id, out YamuxStream? stream) => _streams.TryGetValue(id, out stream);
 
     /// <summary>A new own stream, not announced yet; null: there are no ids left.</summary>
     public YamuxStream? Open()
     {
-        if (_nextId > uint.MaxValue) return null;
+        if (IsExhausted) return null;
         var stream = new YamuxStream(_connection, (uint)_nextId, isRemote: false);
         _nextId += 2;
         _streams.Add(stream.StreamId, stream);
+        Uses.Enter();
         return stream;
     }
 
@@ -81,6 +88,7 @@ internal sealed class StreamTable
         _inbound++;
         stream = new YamuxStream(_connection, id, isRemote: true);
         _streams.Add(id, stream);
+        Uses.Enter();
         return Admission.Admitted;
     }
 
@@ -116,12 +124,17 @@ internal sealed class StreamTable
     }
 
     /// <summary>Ends every stream and lets everyone go who waits for one.</summary>
-    public void Close(TransportException failure)
+    /// <param name="failure">What they fail with.</param>
+    /// <param name="goodbye">The remote side closed in good order: it will never take what it has not answered.</param>
+    public void Close(TransportException failure, bool goodbye)
     {
         _closed = true;
-        foreach (YamuxStream stream in _streams.Values.ToArray()) stream.OnConnectionOver(failure);
+        foreach (YamuxStream stream in _streams.Values.ToArray()) stream.OnConnectionOver(failure, goodbye);
         _accepts.Writer.TryComplete();
         while (_accepts.Reader.TryRead(out YamuxStream? unaccepted)) unaccepted.Incoming.Complete();
-        OpenSlots.Release(); // whoever gets it sees that the connection is over and passes it on
+        StopOpening();
     }
+
+    /// <summary>Lets everyone go who waits to open a stream.</summary>
+    public void StopOpening() => OpenSlots.Release(); // whoever gets it sees that there is nothing to open and passes it on
 }

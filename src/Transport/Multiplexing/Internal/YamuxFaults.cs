@@ -34,7 +34,7 @@ internal static class YamuxFaults
     /// <summary>What streams and calls see once the connection is over for <paramref name="reason"/> (null: an orderly close).</summary>
     public static TransportException ConnectionOver(TransportException? reason, bool aborted)
     {
-        if (reason is null) return new TransportException(TransportError.ConnectionClosed, "the connection was closed");
+        if (reason is null) return new TransportException(TransportError.ConnectionClosed, "the connection was closed in good order");
         return aborted
             ? reason.Again()
             : new TransportException(TransportError.ConnectionClosed, $"the connection is over: {reason.Message}", reason);
@@ -42,5 +42,26 @@ internal static class YamuxFaults
 
     /// <summary>The same failure as a fresh object: one that is thrown twice would mix up its stack traces.</summary>
     public static TransportException Again(this TransportException failure) =>
-        new(failure.Error, failure.Message, failure.InnerException) { Peer = failure.Peer, Attempts = failure.Attempts };
+        new(failure.Error, failure.Message, failure.InnerException)
+        {
+            Peer = failure.Peer,
+            Attempts = failure.Attempts,
+            NotTaken = failure.NotTaken,
+        };
+
+    /// <summary>No stream can be opened: the connection is over, or not for new streams any more. Nothing was sent.</summary>
+    public static TransportException NotOpened(TransportException? reason) => new(
+        TransportError.ConnectionClosed,
+        reason is null ? "the connection takes no new streams: it is closed or about to be" : $"the connection is over: {reason.Message}",
+        reason)
+    {
+        NotTaken = true,
+    };
+
+    /// <summary>The remote side closed in good order, and had not answered the stream at all.</summary>
+    public static TransportException NotTaken() => new(
+        TransportError.ConnectionClosed, "the remote side closed the connection in good order before it took the stream")
+    {
+        NotTaken = true,
+    };
 }

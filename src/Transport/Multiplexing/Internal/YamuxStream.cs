@@ -64,6 +64,12 @@ internal sealed class YamuxStream : IMuxedStream
 
         /// <summary>The remote side may open another stream in its place.</summary>
         SlotReleased = 1 << 10,
+
+        /// <summary>It does not count as a use of the connection, or no longer.</summary>
+        Unused = 1 << 11,
+
+        /// <summary>Data came from the remote side: a stream of ours was taken by somebody there.</summary>
+        Answered = 1 << 12,
     }
 
     public PipeReader Input => _input;
@@ -96,6 +102,17 @@ internal sealed class YamuxStream : IMuxedStream
     public void Reset()
     {
         lock (_connection.Gate) ResetLocked();
+    }
+
+    public void IgnoreForKeepAlive()
+    {
+        lock (_connection.Gate)
+        {
+            if (Has(StreamState.Unused)) return;
+            _state |= StreamState.Unused;
+            _connection.Streams.Uses.Disregard();
+            _connection.OnUseEnded();
+        }
     }
 
     public ValueTask DisposeAsync()
@@ -173,7 +190,11 @@ internal sealed class YamuxStream : IMuxedStream
     }
 
     /// <summary>The connection is over. Gate held; the table is being cleared.</summary>
-    internal void OnConnectionOver(TransportException failure) => EndLocked(failure, drop: false);
+    internal void OnConnectionOver(TransportException failure, bool goodbye) =>
+        EndLocked(goodbye && !IsRemote && !Has(StreamState.Answered) ? YamuxFaults.NotTaken() : failure, drop: false);
+
+    /// <summary>Data came. Gate held.</summary>
+    internal void OnAnswer() => _state |= StreamState.Answered;
 
     /// <summary>Ends both directions and tells the remote side. Gate held.</summary>
     internal void ResetLocked()
@@ -315,6 +336,7 @@ internal sealed class YamuxStream : IMuxedStream
         if (Acknowledge()) _connection.Streams.OnAbandoned();
         _connection.Streams.Remove(this);
         ReleaseSlot();
+        if (!IsRemote) EndUse();
     }
 
     /// <summary>
@@ -327,5 +349,14 @@ internal sealed class YamuxStream : IMuxedStream
         if (Has(StreamState.Accepted) && !(Has(StreamState.InputDone) && Has(StreamState.OutputDone))) return;
         _state |= StreamState.SlotReleased;
         _connection.Streams.ReleaseInboundSlot();
+        EndUse();
+    }
+
+    private void EndUse()
+    {
+        if (Has(StreamState.Unused)) return;
+        _state |= StreamState.Unused;
+        _connection.Streams.Uses.Leave(_connection.Now);
+        _connection.OnUseEnded();
     }
 }

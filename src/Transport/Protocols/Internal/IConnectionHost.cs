@@ -14,6 +14,12 @@ internal interface IConnectionHost
     /// <summary>The peer did not tell about itself.</summary>
     void IdentifyFailed(PeerConnection connection, TransportException error);
 
+    /// <summary>A stream of the remote side was negotiated; its handler runs next.</summary>
+    void StreamOpened(PeerConnection connection, string protocol);
+
+    /// <summary>The connection's first round trip was measured.</summary>
+    void Measured(PeerConnection connection);
+
     /// <summary>A handler, or the negotiation before it, failed; its stream was reset.</summary>
     void StreamFailed(PeerConnection connection, string? protocol, Exception error);
 }

@@ -15,8 +15,9 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
     /// </summary>
     public const int MaxRunning = 1024;
 
-    // Beyond the limits streams wait to be accepted: the multiplexer's backlog holds back a well-behaved peer, whose requests then
-    // come later instead of failing, and turns away any other.
+    // Beyond the limits streams wait: those that negotiate for a handler's place, before their protocol is confirmed, the others to
+    // be accepted. The multiplexer's backlog holds back a well-behaved peer, whose requests then come later instead of failing, and
+    // turns away any other.
     private readonly SemaphoreSlim _negotiating = new(MaxNegotiating);
     private readonly SemaphoreSlim _running = new(MaxRunning);
     private readonly TaskTracker _handlers = new();
@@ -28,7 +29,6 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
         {
             while (true)
             {
-                await _running.WaitAsync(over).ConfigureAwait(false);
                 await _negotiating.WaitAsync(over).ConfigureAwait(false);
                 if (await muxer.AcceptStreamAsync(CancellationToken.None).ConfigureAwait(false) is not { } stream) break;
                 _handlers.Run(() => ServeAsync(stream, over));
@@ -45,13 +45,14 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
     // Never faults: a handler's failure concerns its own stream.
     private async Task ServeAsync(IMuxedStream stream, CancellationToken over)
     {
+        var place = new Place(_running);
         string? protocol = null;
         try
         {
             StreamHandler? handler;
             try
             {
-                (protocol, handler) = await NegotiateAsync(stream, over).ConfigureAwait(false);
+                (protocol, handler) = await NegotiateAsync(stream, place, over).ConfigureAwait(false);
             }
             finally
             {
@@ -60,6 +61,7 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
 
             if (protocol is not null)
             {
+                host.StreamOpened(connection, protocol);
                 await handler!(new PeerStream(connection, protocol, stream, stream), over).ConfigureAwait(false);
                 await stream.Output.CompleteAsync().ConfigureAwait(false);
             }
@@ -67,24 +69,63 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
         catch (Exception e)
         {
             stream.Reset();
-            // Once the connection is over every stream fails; that is no news.
-            if (!over.IsCancellationRequested) host.StreamFailed(connection, protocol, e);
+            // Once the connection is over every stream fails; that is no news. A defect is, whenever it shows.
+            if (!over.IsCancellationRequested || e is not (TransportException or OperationCanceledException))
+                host.StreamFailed(connection, protocol, e);
         }
         finally
         {
             await stream.DisposeAsync().ConfigureAwait(false);
-            _running.Release();
+            place.Leave();
         }
     }
 
     // Null: the peer gave up.
-    private async Task<(string? Protocol, StreamHandler? Handler)> NegotiateAsync(IMuxedStream stream, CancellationToken over)
+    private async Task<(string? Protocol, StreamHandler? Handler)> NegotiateAsync(IMuxedStream stream, Place place, CancellationToken over)
     {
         using var deadline = new CancellationTokenSource(host.Options.StreamNegotiationTimeout, host.Options.TimeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(over, deadline.Token);
         StreamHandler? handler = null;
-        string? protocol = await Multistream.RespondAsync(
-            stream, id => (handler = host.FindHandler(id)) is not null, either.Token).ConfigureAwait(false);
-        return (protocol, handler);
+        try
+        {
+            string? protocol = await Multistream.RespondAsync(
+                stream, id => (handler = host.FindHandler(id)) is not null, agreed => BeforeAnswerAsync(stream, agreed, place, deadline, over),
+                either.Token).ConfigureAwait(false);
+            return (protocol, handler);
+        }
+        catch (OperationCanceledException e) when (!over.IsCancellationRequested)
+        {
+            throw new TransportException(
+                TransportError.Timeout,
+                $"{connection.Peer} opened a stream and did not say for what within {host.Options.StreamNegotiationTimeout.TotalSeconds:0.###} s", e)
+            { Peer = connection.Peer };
+        }
+    }
+
+    // A protocol that nobody serves is refused without a handler's place; a peer that has them all waits unanswered. The wait is this
+    // side's doing, so it is not counted against the peer's time to negotiate.
+    private ValueTask BeforeAnswerAsync(
+        IMuxedStream stream, string protocol, Place place, CancellationTokenSource deadline, CancellationToken over)
+    {
+        if (Housekeeping.Includes(protocol)) stream.IgnoreForKeepAlive();
+        deadline.CancelAfter(Timeout.InfiniteTimeSpan);
+        return place.EnterAsync(over);
+    }
+
+    /// <summary>One handler's place, from before the answer to the end. Used by one stream's task.</summary>
+    private sealed class Place(SemaphoreSlim running)
+    {
+        private bool _taken;
+
+        public async ValueTask EnterAsync(CancellationToken cancellationToken)
+        {
+            await running.WaitAsync(cancellationToken).ConfigureAwait(false);
+            _taken = true;
+        }
+
+        public void Leave()
+        {
+            if (_taken) running.Release();
+        }
     }
 }
