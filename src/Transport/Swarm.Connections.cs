@@ -15,6 +15,9 @@ public sealed partial class Swarm : IConnectionHost
     /// <summary>Addresses that identify tells and learns of one peer.</summary>
     private const int MaxIdentifyAddresses = AddressBook.MaxAddresses;
 
+    /// <summary>Keeps a listener that fails again and again from using up a processor.</summary>
+    private static readonly TimeSpan AcceptPause = TimeSpan.FromMilliseconds(100);
+
     SwarmOptions IConnectionHost.Options => _options;
 
     StreamHandler? IConnectionHost.FindHandler(string protocol) => _handlers.GetValueOrDefault(protocol);
@@ -59,16 +62,19 @@ public sealed partial class Swarm : IConnectionHost
         {
             while (true)
             {
-                IDuplexConnection connection = await listener.AcceptAsync(_closing.Token).ConfigureAwait(false);
-                if (await EnterAsync(connection).ConfigureAwait(false) is { } ticket)
+                bool accepted = false;
+                try
                 {
-                    _inbound.Run(() => WelcomeAsync(connection, ticket));
-                    continue;
+                    IDuplexConnection connection = await listener.AcceptAsync(_closing.Token).ConfigureAwait(false);
+                    accepted = true;
+                    await AdmitAsync(connection).ConfigureAwait(false);
                 }
-
-                SwarmLog.InboundRefused(_logger, connection.RemoteAddress);
-                connection.Abort();
-                await connection.DisposeAsync().ConfigureAwait(false);
+                catch (Exception e) when ((accepted || e is not TransportException) && !_closing.IsCancellationRequested)
+                {
+                    // Not the way in which a listener ends: a defect somewhere must not make this node deaf.
+                    SwarmLog.AcceptFailed(_logger, listener.Address, e);
+                    await Task.Delay(AcceptPause, _options.TimeProvider, _closing.Token).ConfigureAwait(false);
+                }
             }
         }
         catch (Exception) when (_closing.IsCancellationRequested)
@@ -86,6 +92,30 @@ public sealed partial class Swarm : IConnectionHost
         }
     }
 
+    private async Task AdmitAsync(IDuplexConnection connection)
+    {
+        InboundAdmission.Ticket? ticket;
+        try
+        {
+            ticket = await EnterAsync(connection).ConfigureAwait(false);
+        }
+        catch
+        {
+            connection.Abort();
+            throw;
+        }
+
+        if (ticket is not null)
+        {
+            _inbound.Run(() => WelcomeAsync(connection, ticket));
+            return;
+        }
+
+        SwarmLog.InboundRefused(_logger, connection.RemoteAddress);
+        connection.Abort();
+        await connection.DisposeAsync().ConfigureAwait(false);
+    }
+
     // While too many negotiate, newcomers wait in the system's queue. Null: refused.
     private async ValueTask<InboundAdmission.Ticket?> EnterAsync(IDuplexConnection connection)
     {
@@ -97,9 +127,7 @@ public sealed partial class Swarm : IConnectionHost
             using var waited = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
             await Task.WhenAny(room, Task.Delay(retryIn.Value, _options.TimeProvider, waited.Token)).ConfigureAwait(false);
             await waited.CancelAsync().ConfigureAwait(false);
-            if (!_closing.IsCancellationRequested) continue;
-            connection.Abort();
-            throw Closed();
+            if (_closing.IsCancellationRequested) throw Closed();
         }
     }
 
@@ -117,8 +145,10 @@ public sealed partial class Swarm : IConnectionHost
             if (connection.Peer == LocalPeer)
                 throw new TransportException(TransportError.InvalidOperation, "the remote side has this node's own identity");
             if (!ticket.Promote()) throw new OperationCanceledException("pushed out");
-            if (!_table.Establish(connection.Peer, connection, null, out int count)) throw Closed();
-            Supervise(connection, count, ticket, isLane: false);
+            ThrowIfDenied(connection);
+            Establishment made = _table.Establish(connection.Peer, connection, null);
+            if (made.Refused is not null) throw made.Refused;
+            Supervise(connection, made.Count, ticket, isLane: false);
             connection = null;
             held = null;
         }
@@ -232,35 +262,4 @@ public sealed partial class Swarm : IConnectionHost
     private static bool IsWildcard(Multiaddr address) =>
         address.TryGetTcpEndPoint(out IPEndPoint? endpoint)
         && (endpoint.Address.Equals(IPAddress.Any) || endpoint.Address.Equals(IPAddress.IPv6Any));
-
-    /// <summary>The swarm as its dialer sees it.</summary>
-    private sealed class DialHost(Swarm swarm) : IDialHost<PeerConnection>
-    {
-        public ValueTask<IDuplexConnection> ConnectAsync(Multiaddr address, CancellationToken cancellationToken) =>
-            swarm.TransportFor(address).DialAsync(address, cancellationToken);
-
-        public ValueTask<PeerConnection> UpgradeAsync(IDuplexConnection connection, PeerId peer, CancellationToken cancellationToken) =>
-            swarm.UpgradeAsync(connection, ConnectionRole.Dialer, peer, cancellationToken);
-
-        public void Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses)
-        {
-            SwarmLog.Dialing(swarm._logger, peer, addresses.Count);
-            swarm._events.Publish(new SwarmEvent.Dialing(peer, addresses));
-        }
-
-        public void DialFailed(PeerId peer, TransportException error)
-        {
-            SwarmLog.DialFailed(swarm._logger, error.Message);
-            swarm._events.Publish(new SwarmEvent.DialFailed(peer, error));
-        }
-
-        public void AddressWorked(PeerId peer, Multiaddr address) => swarm._addresses.MarkGood(peer, address);
-
-        public void AddressFailed(PeerId peer, Multiaddr address) => swarm._addresses.MarkFailed(peer, address);
-
-        public void Established(PeerConnection connection, int connectionsToPeer, bool isLane) =>
-            swarm.Supervise(connection, connectionsToPeer, null, isLane);
-
-        public ValueTask DiscardAsync(PeerConnection connection) => connection.DiscardAsync(swarm.Closed());
-    }
 }

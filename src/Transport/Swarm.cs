@@ -31,9 +31,10 @@ public sealed partial class Swarm : IAsyncDisposable
     private readonly string _agentVersion;
     private readonly ConnectionUpgrader _upgrader;
     private readonly LocalNetwork _network;
-    private readonly AddressBook _addresses = new();
+    private readonly AddressBook _addresses;
+    private readonly ConnectionLimits _limits;
     private readonly Dialer<PeerConnection> _dialer;
-    private readonly PendingConnections<PeerConnection> _table = new(static connection => connection.IsLive);
+    private readonly PendingConnections<PeerConnection> _table;
     private readonly InboundAdmission _admission;
     private readonly YamuxOptions _muxerOptions;
     private readonly ConcurrentDictionary<string, StreamHandler> _handlers = new(StringComparer.Ordinal);
@@ -62,9 +63,21 @@ public sealed partial class Swarm : IAsyncDisposable
             IdleTimeout = options.IdleTimeout == Timeout.InfiniteTimeSpan ? null : options.IdleTimeout,
         };
         _network = new LocalNetwork(options.TimeProvider);
+        _addresses = new AddressBook(options.MaxKnownPeers, options.MaxClaimingPeers);
+        _limits = new ConnectionLimits
+        {
+            PendingOutbound = options.MaxPendingOutbound,
+            Inbound = options.MaxInboundConnections,
+            Outbound = options.MaxOutboundConnections,
+            PerPeer = options.MaxConnectionsPerPeer,
+            Total = options.MaxConnections,
+        };
+        foreach (PeerId peer in options.ExemptPeers) _limits.Exempt(peer);
+        var backoff = new RedialBackoff(Random.Shared.NextDouble);
+        _table = new PendingConnections<PeerConnection>(static connection => connection.IsLive, _limits, backoff);
         _admission = new InboundAdmission(
-            options.MaxInboundConnections, options.MaxPendingInbound, options.MaxInboundPerSource, options.TimeProvider);
-        _dialer = new Dialer<PeerConnection>(new DialHost(this), _table, options.TimeProvider, options.DialTimeout, options.ConnectTimeout);
+            options.MaxPendingInbound, options.MaxInboundPerSource, () => _table.IsFullForInbound, options.TimeProvider);
+        _dialer = new Dialer<PeerConnection>(new DialHost(this), _table, options.TimeProvider, options.ConnectTimeout);
         Handle(ProtocolIds.Identify, (stream, token) => Identify.RespondAsync(stream.Output, EncodeIdentify(stream.Connection), token));
         Handle(ProtocolIds.IdentifyPush, TakePushAsync);
         Handle(ProtocolIds.Ping, ServePingAsync);
@@ -142,74 +155,9 @@ public sealed partial class Swarm : IAsyncDisposable
     /// <summary>Serves the perf protocol from now on. Off by default: it lets any peer use up bandwidth.</summary>
     public void EnablePerf() => Handle(ProtocolIds.Perf, PerfServer.ServeAsync);
 
-    /// <summary>Remembers addresses of a peer (bounded; oldest forgotten first). They join a dial under way.</summary>
-    /// <remarks>At most 16 addresses are kept of each of 1,000 peers. Those that end in another peer's id are left out.</remarks>
-    public void AddAddresses(PeerId peer, IEnumerable<Multiaddr> addresses)
-    {
-        ArgumentNullException.ThrowIfNull(peer);
-        ArgumentNullException.ThrowIfNull(addresses);
-        Learn(peer, [.. addresses], given: true);
-    }
-
-    /// <summary>Forgets addresses of a peer. A dial under way goes on with them.</summary>
-    public void RemoveAddresses(PeerId peer, IEnumerable<Multiaddr> addresses)
-    {
-        ArgumentNullException.ThrowIfNull(peer);
-        ArgumentNullException.ThrowIfNull(addresses);
-        _addresses.Remove(peer, addresses);
-    }
-
-    /// <summary>Addresses known for a peer, most promising first.</summary>
-    public IReadOnlyList<Multiaddr> GetAddresses(PeerId peer)
-    {
-        ArgumentNullException.ThrowIfNull(peer);
-        return _addresses.Get(peer);
-    }
-
-    /// <summary>
-    /// A connection to the peer: the oldest open one, or the result of the one pending dial that all callers share. The token ends
-    /// this caller's wait only; the dial ends when its last waiter leaves.
-    /// </summary>
-    /// <param name="peer">The peer; its identity is proved by the handshake.</param>
-    /// <param name="addresses">Addresses to try besides those known; they are remembered, and join a dial under way.</param>
-    /// <param name="cancellationToken">Ends this caller's wait.</param>
-    /// <exception cref="TransportException"><see cref="TransportError.DialFailure"/> with every address's own cause;
-    /// <see cref="TransportError.NoAddresses"/>; <see cref="TransportError.InvalidOperation"/>: the peer is this node;
-    /// <see cref="TransportError.Aborted"/>: the swarm was disposed.</exception>
-    [System.Runtime.CompilerServices.OverloadResolutionPriority(1)] // for those who pass null
-    public ValueTask<PeerConnection> ConnectAsync(
-        PeerId peer, IEnumerable<Multiaddr>? addresses = null, CancellationToken cancellationToken = default)
-    {
-        ThrowIfSelf(peer);
-        if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<PeerConnection>(cancellationToken);
-        if (addresses is not null) _addresses.Add(peer, addresses, given: true);
-        if (_table.Find(peer) is { } open) return new ValueTask<PeerConnection>(open);
-        return _dialer.ConnectAsync(peer, Candidates(peer), cancellationToken);
-    }
-
-    /// <summary>A connection to the peer, by the caller's conditions.</summary>
-    /// <inheritdoc cref="ConnectAsync(PeerId, IEnumerable{Multiaddr}?, CancellationToken)" path="/exception"/>
-    public ValueTask<PeerConnection> ConnectAsync(PeerId peer, DialOptions options, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(options);
-        return ConnectAsync(peer, options.Addresses, cancellationToken);
-    }
-
-    /// <summary>
-    /// Opens a further connection to a peer beside those open, as a lane for bulk data; never shared with
-    /// <see cref="ConnectAsync(PeerId, DialOptions, CancellationToken)"/> callers.
-    /// </summary>
-    /// <remarks>To the peer it looks like any other connection.</remarks>
-    /// <exception cref="TransportException">As <see cref="ConnectAsync(PeerId, DialOptions, CancellationToken)"/>.</exception>
-    public ValueTask<PeerConnection> ConnectLaneAsync(PeerId peer, CancellationToken cancellationToken = default)
-    {
-        ThrowIfSelf(peer);
-        return _dialer.ConnectLaneAsync(peer, Candidates(peer), cancellationToken);
-    }
-
     /// <summary>
     /// Closes every connection to the peer, lanes included, in good order; open streams are reset. Returns when each was reported as
-    /// <see cref="SwarmEvent.Disconnected"/>. Handlers are told and not waited for, so one of them may call it. A dial under way goes on.
+    /// <see cref="SwarmEvent.Disconnected"/>. Handlers are told and not waited for, so one of them may call it. A dial under way goes on; see <see cref="AbortDials"/>.
     /// </summary>
     public async ValueTask DisconnectAsync(PeerId peer, CancellationToken cancellationToken = default)
     {
@@ -272,24 +220,7 @@ public sealed partial class Swarm : IAsyncDisposable
 
     private TransportException Closed() => new(TransportError.Aborted, "this node is closed");
 
-    private void ThrowIfSelf(PeerId peer)
-    {
-        ArgumentNullException.ThrowIfNull(peer);
-        if (peer != LocalPeer) return;
-        throw new TransportException(TransportError.InvalidOperation, $"{peer} is this node itself: it cannot be dialed") { Peer = peer };
-    }
-
     private ITransport TransportFor(Multiaddr address) => _transports.FirstOrDefault(t => t.Supports(address))
         ?? throw new TransportException(
             TransportError.InvalidAddress, $"no transport here can use {address} (expected for example /ip4/192.0.2.7/tcp/4001)");
-
-    private List<DialCandidate> Candidates(PeerId peer) => [.. _addresses.Get(peer).Select(_network.Classify)];
-
-    private void Learn(PeerId peer, List<Multiaddr> addresses, bool given)
-    {
-        if (peer == LocalPeer) return;
-        _addresses.Add(peer, addresses, given);
-        _dialer.Learn(peer, [.. addresses.Select(a => AddressBook.Normalise(peer, a)).OfType<Multiaddr>().Select(_network.Classify)]);
-        if (given && addresses.Count > 0) _observers.Found(peer);
-    }
 }

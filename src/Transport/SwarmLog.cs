@@ -53,4 +53,10 @@ internal static partial class SwarmLog
 
     [LoggerMessage(1012, LogLevel.Error, "An observer of connections failed; it missed one report")]
     public static partial void ObserverFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(1013, LogLevel.Debug, "Dial given up: {Message}")]
+    public static partial void DialAborted(ILogger logger, string message);
+
+    [LoggerMessage(1014, LogLevel.Error, "Accepting a connection on {Address} failed unexpectedly; listening goes on")]
+    public static partial void AcceptFailed(ILogger logger, Multiaddr address, Exception error);
 }

@@ -1,3 +1,5 @@
+using FastShare.Transport.Dialing;
+using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
 using Microsoft.Extensions.Logging;
@@ -42,6 +44,9 @@ public sealed class SwarmOptions
     /// <summary>Where logs go. Default: nowhere.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
 
+    /// <summary>The application's say in who is connected with. Default: nobody objects.</summary>
+    public IConnectionPolicy? ConnectionPolicy { get; init; }
+
     /// <summary>The whole of one dial: all addresses, their upgrades included. Default: 15 s (others use 10 to 60 s).</summary>
     public TimeSpan DialTimeout { get; init => field = Positive(value); } = TimeSpan.FromSeconds(15);
 
@@ -68,6 +73,38 @@ public sealed class SwarmOptions
     /// <summary>Connections that came in and are open; further ones are closed at once. Default: 2048.</summary>
     public int MaxInboundConnections { get; init => field = Positive(value); } = 2048;
 
+    /// <summary>Connections that this node dialed and that are open. Default: null, no limit: the application chooses whom to dial.</summary>
+    public int? MaxOutboundConnections { get; init => field = Positive(value); }
+
+    /// <summary>Connections with one peer, whoever dialed, lanes included. Default: null, no limit.</summary>
+    public int? MaxConnectionsPerPeer { get; init => field = Positive(value); }
+
+    /// <summary>Connections in all. Default: null, no limit beyond the others.</summary>
+    public int? MaxConnections { get; init => field = Positive(value); }
+
+    /// <summary>
+    /// Dials under way at a time. Further ones wait in line, first come, first served, and their time-out runs from when it is their
+    /// turn: asking for many peers at once is no reason to fail any of them. Null: no limit. Default: 128 (go-libp2p: 160 sockets; a
+    /// dial may have 8).
+    /// </summary>
+    public int? MaxPendingOutbound { get; init => field = Positive(value); } = 128;
+
+    /// <summary>
+    /// Peers for which no limit on open connections or dials holds; see <see cref="Swarm.ExemptFromLimits"/>. While there are any,
+    /// connections beyond <see cref="MaxInboundConnections"/> are secured before they are refused, to see whose they are.
+    /// </summary>
+    public IReadOnlyCollection<PeerId> ExemptPeers
+    {
+        get;
+        init => field = value ?? throw new ArgumentNullException(nameof(value));
+    } = [];
+
+    /// <summary>Peers whose addresses are remembered because the application or discovery gave them. Default: 1000.</summary>
+    public int MaxKnownPeers { get; init => field = Positive(value); } = AddressBook.MaxPeers;
+
+    /// <summary>Peers whose addresses are remembered although only they themselves told them. Default: 100, as rust-libp2p.</summary>
+    public int MaxClaimingPeers { get; init => field = Positive(value); } = AddressBook.MaxClaimants;
+
     /// <summary>
     /// Connections that came in and are still being secured. Further ones wait; the one that has taken longest, once that is more
     /// than 250 ms, makes room. Default: 128 (go-libp2p queues 16, js-libp2p 10; a place is held for a few round trips only).
@@ -92,4 +129,6 @@ public sealed class SwarmOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
         return value;
     }
+
+    private static int? Positive(int? value) => value is { } limit ? Positive(limit) : null;
 }

@@ -65,4 +65,7 @@ public enum TransportError
 
     /// <summary>Another input/output error; see the inner exception.</summary>
     Io,
+
+    /// <summary>This node's connection policy objected to the dial or to the connection; the message has its reason.</summary>
+    ConnectionDenied,
 }

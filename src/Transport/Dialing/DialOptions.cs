@@ -33,4 +33,10 @@ public sealed class DialOptions
         get;
         init => field = value is { } given ? SwarmOptions.Positive(given) : null;
     }
+
+    /// <summary>
+    /// Whether a peer whose last dials failed is left alone until its pause is over (exponential, at most 30 s), rather than dialed at
+    /// once. News of the peer, a connection from it and callers without this patience end the wait early.
+    /// </summary>
+    internal bool WaitsForBackoff { get; init; }
 }

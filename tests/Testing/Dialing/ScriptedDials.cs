@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using FastShare.Transport;
+using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
@@ -22,11 +23,14 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
     private readonly ConcurrentQueue<TransportException> _failures = new();
     private readonly ConcurrentQueue<string> _discarded = new();
     private TaskCompletionSource<int> _established = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConcurrentDictionary<PeerId, List<DialCandidate>> _known = new();
+    private readonly ConcurrentQueue<PeerId> _dialing = new();
     private int _made;
 
-    public ScriptedDials()
+    public ScriptedDials(ConnectionLimits? limits = null, Func<double>? random = null)
     {
-        Dialer = new Dialer<string>(this, new PendingConnections<string>(c => !_dead.ContainsKey(c)), Time, DialTimeout, ConnectTimeout);
+        var table = new PendingConnections<string>(c => !_dead.ContainsKey(c), limits, random is null ? null : new RedialBackoff(random));
+        Dialer = new Dialer<string>(this, table, Time, ConnectTimeout);
     }
 
     public FakeTimeProvider Time { get; } = new();
@@ -38,6 +42,34 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
     public IReadOnlyList<TransportException> Failures => [.. _failures];
 
     public IReadOnlyList<string> Discarded => [.. _discarded];
+
+    /// <summary>Peers whose dials got under way, in that order.</summary>
+    public IReadOnlyList<PeerId> Dialed => [.. _dialing];
+
+    /// <summary>The policy before a dial; throws to veto.</summary>
+    public Action<PeerId>? Veto { get; set; }
+
+    /// <summary>The policy on a ready connection; throws to deny.</summary>
+    public Action<string>? Deny { get; set; }
+
+    /// <summary>Addresses known for a peer without anybody giving them.</summary>
+    public void Know(PeerId peer, params DialCandidate[] candidates) => _known[peer] = [.. candidates];
+
+    public Task<string> ConnectAsync(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken) =>
+        ConnectAsync(peer, DialCondition.DisconnectedAndNotDialing, candidates, cancellationToken);
+
+    public Task<string> ConnectAsync(
+        PeerId peer, DialCondition condition, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken) =>
+        Dialer.ConnectAsync(peer, new DialRequest(condition, candidates, DialTimeout), cancellationToken).AsTask();
+
+    public Task<string> ConnectPatientlyAsync(
+        PeerId peer, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken) =>
+        Dialer.ConnectAsync(
+            peer, new DialRequest(DialCondition.DisconnectedAndNotDialing, candidates, DialTimeout) { IsPatient = true }, cancellationToken)
+            .AsTask();
+
+    public Task<string> ConnectLaneAsync(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, CancellationToken cancellationToken) =>
+        Dialer.ConnectLaneAsync(peer, candidates, DialTimeout, cancellationToken).AsTask();
 
     public ScriptedAddress At(Multiaddr address) => _addresses.GetOrAdd(address, static a => new ScriptedAddress(a));
 
@@ -74,9 +106,13 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
         return $"{script.RemoteAddress}#{Interlocked.Increment(ref _made)}";
     }
 
-    public void Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses)
-    {
-    }
+    public IReadOnlyCollection<DialCandidate> KnownAddresses(PeerId peer) => _known.GetValueOrDefault(peer) ?? [];
+
+    public void ThrowIfVetoed(PeerId peer) => Veto?.Invoke(peer);
+
+    public void ThrowIfDenied(string connection) => Deny?.Invoke(connection);
+
+    public void Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses) => _dialing.Enqueue(peer);
 
     public void DialFailed(PeerId peer, TransportException error) => _failures.Enqueue(error);
 
@@ -92,7 +128,7 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
         _established = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
-    public ValueTask DiscardAsync(string connection)
+    public ValueTask DiscardAsync(string connection, TransportException reason)
     {
         _discarded.Enqueue(connection);
         return default;

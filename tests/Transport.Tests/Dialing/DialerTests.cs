@@ -26,7 +26,7 @@ public sealed class DialerTests
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
         List<Task<string>> waiting =
-            [.. Enumerable.Range(0, callers).Select(_ => Task.Run(() => net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask()))];
+            [.. Enumerable.Range(0, callers).Select(_ => Task.Run(() => net.ConnectAsync(Peer, [Near(1)], Token)))];
         await net.At(Address(1)).Connecting;
         await net.WhenWaitingAsync(Peer, callers);
         net.At(Address(1)).LetConnect();
@@ -34,7 +34,7 @@ public sealed class DialerTests
         Assert.Single(connections.Distinct());
         Assert.Equal(1, net.Dialer.Table.DialCount(Peer));
         Assert.Equal(1, net.At(Address(1)).Connects);
-        Assert.Equal(connections[0], await net.Dialer.ConnectAsync(Peer, [], Token));
+        Assert.Equal(connections[0], await net.ConnectAsync(Peer, [], Token));
     }
 
     [Fact]
@@ -43,8 +43,8 @@ public sealed class DialerTests
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
         using var cancellation = new CancellationTokenSource();
-        Task<string> leaving = net.Dialer.ConnectAsync(Peer, [Near(1)], cancellation.Token).AsTask();
-        Task<string> staying = net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask();
+        Task<string> leaving = net.ConnectAsync(Peer, [Near(1)], cancellation.Token);
+        Task<string> staying = net.ConnectAsync(Peer, [Near(1)], Token);
         await cancellation.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => leaving);
         Assert.False(staying.IsCompleted);
@@ -60,8 +60,8 @@ public sealed class DialerTests
         net.At(Address(1)).HoldsConnect();
         using var first = new CancellationTokenSource();
         using var second = new CancellationTokenSource();
-        Task<string> a = net.Dialer.ConnectAsync(Peer, [Near(1)], first.Token).AsTask();
-        Task<string> b = net.Dialer.ConnectAsync(Peer, [Near(1)], second.Token).AsTask();
+        Task<string> a = net.ConnectAsync(Peer, [Near(1)], first.Token);
+        Task<string> b = net.ConnectAsync(Peer, [Near(1)], second.Token);
         await net.At(Address(1)).Connecting;
         await first.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => a);
@@ -72,7 +72,7 @@ public sealed class DialerTests
 
         // The next caller is not affected: a dial of its own.
         net.At(Address(1)).LetConnect();
-        Assert.NotNull(await net.Dialer.ConnectAsync(Peer, [Near(1)], Token));
+        Assert.NotNull(await net.ConnectAsync(Peer, [Near(1)], Token));
         Assert.Equal(2, net.Dialer.Table.DialCount(Peer));
     }
 
@@ -82,7 +82,7 @@ public sealed class DialerTests
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsUpgrade();
         using var cancellation = new CancellationTokenSource();
-        Task<string> only = net.Dialer.ConnectAsync(Peer, [Near(1)], cancellation.Token).AsTask();
+        Task<string> only = net.ConnectAsync(Peer, [Near(1)], cancellation.Token);
         await net.At(Address(1)).Upgrading;
         await cancellation.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => only);
@@ -95,10 +95,9 @@ public sealed class DialerTests
     {
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
-        Task<string> waiting = net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask();
+        Task<string> waiting = net.ConnectAsync(Peer, [Near(1)], Token);
         await net.At(Address(1)).Connecting;
-        Assert.True(net.Dialer.Table.Establish(Peer, "inbound", null, out int count));
-        Assert.Equal(1, count);
+        Assert.Equal(new Establishment(1, false, null), net.Dialer.Table.Establish(Peer, "inbound", null));
         Assert.Equal("inbound", await waiting);
         await net.At(Address(1)).ConnectCancelled; // it had said nothing yet: no loss to anybody
     }
@@ -109,15 +108,15 @@ public sealed class DialerTests
         // The remote side may have finished the same handshake already and given that connection to its own callers.
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsUpgrade();
-        Task<string> waiting = net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask();
+        Task<string> waiting = net.ConnectAsync(Peer, [Near(1)], Token);
         await net.At(Address(1)).Upgrading;
-        net.Dialer.Table.Establish(Peer, "inbound", null, out _);
+        net.Dialer.Table.Establish(Peer, "inbound", null);
         Assert.Equal("inbound", await waiting);
         net.At(Address(1)).LetUpgrade();
         Assert.Equal(2, await net.WhenEstablishedAsync());
         Assert.Equal(2, net.Dialer.Table.Connections.Count);
         Assert.Empty(net.Discarded);
-        Assert.Equal("inbound", await net.Dialer.ConnectAsync(Peer, [], Token)); // the oldest, again and again
+        Assert.Equal("inbound", await net.ConnectAsync(Peer, [], Token)); // the oldest, again and again
     }
 
     [Fact]
@@ -125,8 +124,8 @@ public sealed class DialerTests
     {
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
-        Task<string> waiting = net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask();
-        net.Dialer.Table.Establish(Other, "inbound", null, out _);
+        Task<string> waiting = net.ConnectAsync(Peer, [Near(1)], Token);
+        net.Dialer.Table.Establish(Other, "inbound", null);
         await net.At(Address(1)).Connecting;
         Assert.False(waiting.IsCompleted);
         net.At(Address(1)).LetConnect();
@@ -138,7 +137,7 @@ public sealed class DialerTests
     {
         await using var net = new ScriptedDials();
         foreach (int n in new[] { 1, 2, 4, 5 }) net.At(Address(n)).Fails(TransportError.ConnectionRefused, "refused");
-        string connection = await net.Dialer.ConnectAsync(Peer, [.. Enumerable.Range(1, 5).Select(Near)], Token);
+        string connection = await net.ConnectAsync(Peer, [.. Enumerable.Range(1, 5).Select(Near)], Token);
         Assert.StartsWith(Address(3).ToString(), connection, StringComparison.Ordinal);
         Assert.Equal([Address(1), Address(2)], net.FailedAddresses);
         Assert.Equal(0, net.At(Address(4)).Connects); // not needed any more
@@ -151,8 +150,8 @@ public sealed class DialerTests
         net.At(Address(1)).Fails(TransportError.ConnectionRefused, "refused by the host");
         net.At(Address(2)).Fails(TransportError.Unreachable, "no route");
         net.At(Address(3)).FailsUpgrade(TransportError.PeerIdMismatch, "somebody else answered");
-        Task<string> dial = net.Dialer.ConnectAsync(Peer, [Near(1), Near(2), Near(3)], Token).AsTask();
-        Task<string> joined = net.Dialer.ConnectAsync(Peer, [], Token).AsTask();
+        Task<string> dial = net.ConnectAsync(Peer, [Near(1), Near(2), Near(3)], Token);
+        Task<string> joined = net.ConnectAsync(Peer, [], Token);
         var error = await Assert.ThrowsAsync<TransportException>(() => dial);
         Assert.Same(error, await Assert.ThrowsAsync<TransportException>(() => joined));
         Assert.Equal(TransportError.DialFailure, error.Error);
@@ -178,7 +177,7 @@ public sealed class DialerTests
     public async Task Without_addresses_nothing_is_dialed()
     {
         await using var net = new ScriptedDials();
-        var error = await Assert.ThrowsAsync<TransportException>(async () => await net.Dialer.ConnectAsync(Peer, [], Token));
+        var error = await Assert.ThrowsAsync<TransportException>(async () => await net.ConnectAsync(Peer, [], Token));
         Assert.Equal(TransportError.NoAddresses, error.Error);
         Assert.Equal(0, net.Dialer.Table.DialCount(Peer));
     }
@@ -188,9 +187,9 @@ public sealed class DialerTests
     {
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
-        Task<string> waiting = net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask();
+        Task<string> waiting = net.ConnectAsync(Peer, [Near(1)], Token);
         await net.At(Address(1)).Connecting;
-        net.Dialer.Learn(Peer, [Near(2)]);
+        net.Dialer.Learn(Peer, [Near(2)], isNews: true);
         net.Time.Advance(DialPlan.PrivateStagger);
         Assert.StartsWith(Address(2).ToString(), await waiting, StringComparison.Ordinal);
         await net.At(Address(1)).ConnectCancelled;
@@ -201,9 +200,9 @@ public sealed class DialerTests
     {
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
-        Task<string> first = net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask();
+        Task<string> first = net.ConnectAsync(Peer, [Near(1)], Token);
         await net.At(Address(1)).Connecting;
-        Task<string> second = net.Dialer.ConnectAsync(Peer, [Near(2)], Token).AsTask();
+        Task<string> second = net.ConnectAsync(Peer, [Near(2)], Token);
         net.Time.Advance(DialPlan.PrivateStagger);
         Assert.Equal(await first, await second);
         Assert.Equal(1, net.Dialer.Table.DialCount(Peer));
@@ -216,7 +215,7 @@ public sealed class DialerTests
         net.At(Address(1)).HoldsConnect();
         net.At(Address(2)).HoldsUpgrade();
         net.At(Address(3)).HoldsConnect();
-        Task<string> waiting = net.Dialer.ConnectAsync(Peer, [Near(1), Near(2), Near(3)], Token).AsTask();
+        Task<string> waiting = net.ConnectAsync(Peer, [Near(1), Near(2), Near(3)], Token);
         await net.At(Address(1)).Connecting;
         net.Time.Advance(DialPlan.PrivateStagger);
         await net.At(Address(2)).Upgrading;
@@ -234,7 +233,7 @@ public sealed class DialerTests
     {
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
-        Task<string> waiting = net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask();
+        Task<string> waiting = net.ConnectAsync(Peer, [Near(1)], Token);
         await net.At(Address(1)).Connecting;
         net.Time.Advance(ScriptedDials.ConnectTimeout);
         var error = await Assert.ThrowsAsync<TransportException>(() => waiting);
@@ -248,7 +247,7 @@ public sealed class DialerTests
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsUpgrade();
         net.At(Address(2)).HoldsUpgrade();
-        Task<string> waiting = net.Dialer.ConnectAsync(Peer, [Near(1), Near(2)], Token).AsTask();
+        Task<string> waiting = net.ConnectAsync(Peer, [Near(1), Near(2)], Token);
         await net.At(Address(1)).Upgrading;
         net.Time.Advance(DialPlan.UpgradeHold);
         await net.At(Address(2)).Upgrading;
@@ -263,13 +262,13 @@ public sealed class DialerTests
     public async Task A_lane_is_an_extra_connection_that_others_do_not_get()
     {
         await using var net = new ScriptedDials();
-        string main = await net.Dialer.ConnectAsync(Peer, [Near(1)], Token);
-        string lane = await net.Dialer.ConnectLaneAsync(Peer, [Near(1)], Token);
+        string main = await net.ConnectAsync(Peer, [Near(1)], Token);
+        string lane = await net.ConnectLaneAsync(Peer, [Near(1)], Token);
         Assert.NotEqual(main, lane);
         Assert.Equal(2, net.Dialer.Table.Connections.Count);
         Assert.Equal(1, net.Dialer.Table.DialCount(Peer));
         net.Lose(Peer, main);
-        string next = await net.Dialer.ConnectAsync(Peer, [Near(1)], Token);
+        string next = await net.ConnectAsync(Peer, [Near(1)], Token);
         Assert.NotEqual(lane, next);
         Assert.Equal(2, net.Dialer.Table.DialCount(Peer));
     }
@@ -279,8 +278,8 @@ public sealed class DialerTests
     {
         await using var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
-        Task<string> lane = net.Dialer.ConnectLaneAsync(Peer, [Near(1)], Token).AsTask();
-        Task<string> main = net.Dialer.ConnectAsync(Peer, [Near(2)], Token).AsTask();
+        Task<string> lane = net.ConnectLaneAsync(Peer, [Near(1)], Token);
+        Task<string> main = net.ConnectAsync(Peer, [Near(2)], Token);
         Assert.StartsWith(Address(2).ToString(), await main, StringComparison.Ordinal);
         Assert.False(lane.IsCompleted); // neither does another connection complete it
         net.At(Address(1)).LetConnect();
@@ -291,9 +290,9 @@ public sealed class DialerTests
     public async Task A_dead_connection_is_not_handed_out()
     {
         await using var net = new ScriptedDials();
-        string first = await net.Dialer.ConnectAsync(Peer, [Near(1)], Token);
+        string first = await net.ConnectAsync(Peer, [Near(1)], Token);
         net.Kill(first); // its end has not been noticed by its owner yet
-        Assert.NotEqual(first, await net.Dialer.ConnectAsync(Peer, [Near(1)], Token));
+        Assert.NotEqual(first, await net.ConnectAsync(Peer, [Near(1)], Token));
     }
 
     [Fact]
@@ -302,9 +301,9 @@ public sealed class DialerTests
         var net = new ScriptedDials();
         net.At(Address(1)).HoldsConnect();
         net.At(Address(2)).HoldsUpgrade();
-        Task<string> connecting = net.Dialer.ConnectAsync(Peer, [Near(1)], Token).AsTask();
-        Task<string> upgrading = net.Dialer.ConnectAsync(Other, [Near(2)], Token).AsTask();
-        Task<string> lane = net.Dialer.ConnectLaneAsync(Other, [Near(2)], Token).AsTask();
+        Task<string> connecting = net.ConnectAsync(Peer, [Near(1)], Token);
+        Task<string> upgrading = net.ConnectAsync(Other, [Near(2)], Token);
+        Task<string> lane = net.ConnectLaneAsync(Other, [Near(2)], Token);
         await net.At(Address(1)).Connecting;
         await net.At(Address(2)).Upgrading;
         await net.DisposeAsync();
@@ -312,8 +311,8 @@ public sealed class DialerTests
             Assert.Equal(TransportError.Aborted, (await Assert.ThrowsAsync<TransportException>(() => waiting)).Error);
         Assert.Equal(
             TransportError.Aborted, (await Assert.ThrowsAsync<TransportException>(
-                async () => await net.Dialer.ConnectAsync(Peer, [Near(1)], Token))).Error);
-        Assert.False(net.Dialer.Table.Establish(Peer, "late", null, out _));
+                async () => await net.ConnectAsync(Peer, [Near(1)], Token))).Error);
+        Assert.Equal(TransportError.Aborted, net.Dialer.Table.Establish(Peer, "late", null).Refused!.Error);
     }
 
     [Fact]
@@ -322,7 +321,7 @@ public sealed class DialerTests
         await using var net = new ScriptedDials();
         for (int i = 1; i <= 50; i++)
         {
-            string connection = await net.Dialer.ConnectAsync(Peer, [Near(1)], Token);
+            string connection = await net.ConnectAsync(Peer, [Near(1)], Token);
             Assert.Equal(connection, Assert.Single(net.Dialer.Table.Connections));
             net.Lose(Peer, connection);
             Assert.Empty(net.Dialer.Table.Connections);

@@ -11,8 +11,9 @@ public sealed class InboundAdmissionTests
     private static Multiaddr From(string ip) =>
         Multiaddr.Parse(ip.Contains(':', StringComparison.Ordinal) ? $"/ip6/{ip}/tcp/999" : $"/ip4/{ip}/tcp/999");
 
-    private InboundAdmission Admission(int connections = 100, int pending = 100, int perSource = 100) =>
-        new(connections, pending, perSource, _time);
+    private bool _isFull;
+
+    private InboundAdmission Admission(int pending = 100, int perSource = 100) => new(pending, perSource, () => _isFull, _time);
 
     private static InboundAdmission.Ticket? Enter(InboundAdmission admission, string ip)
     {
@@ -54,15 +55,14 @@ public sealed class InboundAdmissionTests
     }
 
     [Fact]
-    public void Established_connections_are_limited()
+    public void Nobody_enters_while_no_connection_could_be_kept()
     {
-        InboundAdmission admission = Admission(connections: 2);
-        InboundAdmission.Ticket first = Enter(admission, "192.0.2.1")!;
-        Assert.True(first.Promote());
-        Assert.True(Enter(admission, "192.0.2.2")!.Promote());
-        Assert.Null(Enter(admission, "192.0.2.3"));
-        first.Dispose();
-        Assert.NotNull(Enter(admission, "192.0.2.3"));
+        InboundAdmission admission = Admission();
+        Assert.NotNull(Enter(admission, "192.0.2.1"));
+        _isFull = true;
+        Assert.Null(Enter(admission, "192.0.2.2"));
+        _isFull = false;
+        Assert.NotNull(Enter(admission, "192.0.2.2"));
     }
 
     [Fact]
@@ -101,7 +101,7 @@ public sealed class InboundAdmissionTests
     [Fact]
     public void Every_place_comes_back()
     {
-        InboundAdmission admission = Admission(connections: 50, pending: 10, perSource: 5);
+        InboundAdmission admission = Admission(pending: 10, perSource: 5);
         var random = new Random(7);
         var held = new List<InboundAdmission.Ticket>();
         for (int i = 0; i < 20_000; i++)

@@ -13,21 +13,19 @@ internal class DialTable
 
     public virtual SimulatedEnd? Find(PeerId peer) => Machine.Find(peer);
 
-    public virtual JoinResult<SimulatedEnd> Join(
-        PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout) =>
-        Machine.Join(peer, candidates, now, timeout);
+    public virtual JoinResult<SimulatedEnd> Join(PeerId peer, in DialRequest request, TimeSpan now) => Machine.Join(peer, request, now);
 
-    public virtual PendingDial<SimulatedEnd> NewLane(
+    public virtual JoinResult<SimulatedEnd> NewLane(
         PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout) =>
         Machine.NewLane(peer, candidates, now, timeout);
 
-    public virtual void Leave(PendingDial<SimulatedEnd> dial) => Machine.Leave(dial);
+    public virtual void Leave(DialWaiter<SimulatedEnd> waiter) => Machine.Leave(waiter);
 
     public virtual void Learn(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now) =>
-        Machine.Learn(peer, candidates, now);
+        Machine.Learn(peer, candidates, isNews: true, now);
 
-    public virtual bool Establish(PeerId peer, SimulatedEnd connection, PendingDial<SimulatedEnd>? dial, out int count) =>
-        Machine.Establish(peer, connection, dial, out count);
+    public virtual Establishment Establish(PeerId peer, SimulatedEnd connection, PendingDial<SimulatedEnd>? dial) =>
+        Machine.Establish(peer, connection, dial);
 
     public virtual void TargetFailed(
         PendingDial<SimulatedEnd> dial, DialTarget target, TransportError error, string message, TimeSpan now) =>

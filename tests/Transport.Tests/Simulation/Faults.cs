@@ -42,40 +42,45 @@ internal static class Faults
 
     private sealed class Refusing : DialTable
     {
-        public override JoinResult<SimulatedEnd> Join(
-            PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout) =>
+        public override JoinResult<SimulatedEnd> Join(PeerId peer, in DialRequest request, TimeSpan now) =>
             Machine.WaiterCount(peer) > 0
                 ? throw new TransportException(TransportError.DialFailure, "dial condition not met: a dial is under way")
-                : base.Join(peer, candidates, now, timeout);
+                : base.Join(peer, request, now);
     }
 
     private sealed class IgnoringInbound : DialTable
     {
-        public override bool Establish(PeerId peer, SimulatedEnd connection, PendingDial<SimulatedEnd>? dial, out int count)
-        {
-            if (dial is not null || Machine.WaiterCount(peer) == 0) return base.Establish(peer, connection, dial, out count);
-            count = 1;
-            return true;
-        }
+        public override Establishment Establish(PeerId peer, SimulatedEnd connection, PendingDial<SimulatedEnd>? dial) =>
+            dial is not null || Machine.WaiterCount(peer) == 0
+                ? base.Establish(peer, connection, dial)
+                : new Establishment(1, false, null);
     }
 
     private sealed class CancellingAtOnce : DialTable
     {
-        public override void Leave(PendingDial<SimulatedEnd> dial)
+        public override void Leave(DialWaiter<SimulatedEnd> waiter)
         {
-            int others = dial.Waiters - 1;
-            if (dial.Outcome == DialOutcome.Pending) dial.Waiters = 1;
-            base.Leave(dial);
-            dial.Waiters = others;
+            foreach (DialWaiter<SimulatedEnd> other in waiter.Dial?.Waiters.ToArray() ?? [])
+            {
+                if (other != waiter) base.Leave(other);
+            }
+
+            base.Leave(waiter);
         }
     }
 
     private sealed class GoingOn : DialTable
     {
-        public override void Leave(PendingDial<SimulatedEnd> dial)
+        public override void Leave(DialWaiter<SimulatedEnd> waiter)
         {
-            if (dial is { Waiters: 1, Outcome: DialOutcome.Pending }) dial.Waiters = 0;
-            else base.Leave(dial);
+            if (waiter.Dial is not { Waiters.Count: 1 } dial)
+            {
+                base.Leave(waiter);
+                return;
+            }
+
+            dial.Waiters.Clear();
+            waiter.Dial = null;
         }
     }
 
@@ -85,7 +90,11 @@ internal static class Faults
             PendingDial<SimulatedEnd> dial, DialTarget target, TransportError error, string message, TimeSpan now)
         {
             base.TargetFailed(dial, target, error, message, now);
-            dial.Fail(DialOutcome.Failed, DialFailure.Create(dial.Peer, dial.Plan.Attempts()));
+            if (dial.Outcome != DialOutcome.Pending) return;
+            TransportException failure = DialFailure.Create(dial.Peer, dial.Plan.Attempts());
+            foreach (DialWaiter<SimulatedEnd> waiter in dial.Waiters) waiter.Fail(failure);
+            dial.Waiters.Clear();
+            dial.End(DialOutcome.Failed, failure);
         }
     }
 

@@ -1,3 +1,4 @@
+using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Transport.Tests.Simulation;
@@ -13,6 +14,9 @@ internal sealed class SimulatedCaller(int number, PeerId peer, TimeSpan since)
 
     /// <summary>The dial it waits for; null once it does not.</summary>
     public SimulatedDial? Dial { get; set; }
+
+    /// <summary>Its place at that dial; null if it never had to wait.</summary>
+    public DialWaiter<SimulatedEnd>? Waiter { get; set; }
 
     public SimulatedEnd? Connection { get; private set; }
 

@@ -44,6 +44,8 @@ internal sealed class SimulatedDial(SimulatedNode node, PendingDial<SimulatedEnd
             DialStep step = node.Table.Machine.Next(Dial, now);
             switch (step.Kind)
             {
+                case DialStepKind.Begin:
+                    break;
                 case DialStepKind.Connect:
                     var attempt = new SimulatedAttempt(node, this, step.Target!);
                     _attempts.Add(attempt);

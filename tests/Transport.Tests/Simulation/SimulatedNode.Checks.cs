@@ -13,12 +13,13 @@ internal sealed partial class SimulatedNode
         for (int i = 0; i < _dials.Count; i++)
         {
             SimulatedDial dial = _dials[i];
-            if (dial.Dial.Waiters != dial.Waiters.Count)
-                throw new InvariantException($"{dial} of {this} counts {dial.Dial.Waiters} waiters, there are {dial.Waiters.Count}");
+            int waiting = dial.Waiters.Count(w => !w.Waiter!.Result.IsCompleted);
+            if (dial.Dial.Waiters.Count != waiting)
+                throw new InvariantException($"{dial} of {this} counts {dial.Dial.Waiters.Count} waiters, there are {waiting}");
             if (dial.Dial.Outcome != DialOutcome.Pending) continue;
             if (IsClosed) throw new InvariantException($"{dial} goes on although {this} is closed");
             if (dial.Waiters.Count == 0) throw new InvariantException($"nobody waits for {dial} of {this}, which goes on");
-            if (World.Time.Now > dial.Dial.Plan.Deadline + Lateness) throw new InvariantException($"{dial} of {this} is overdue");
+            if (dial.Dial.Stage == DialStage.UnderWay && World.Time.Now > dial.Dial.Plan.Deadline + Lateness) throw new InvariantException($"{dial} of {this} is overdue");
             if (dial.Dial.IsLane) continue;
             for (int j = 0; j < i; j++)
             {
@@ -34,10 +35,10 @@ internal sealed partial class SimulatedNode
     /// <summary>A dial has its result. If it failed: is it true that nothing led to the peer?</summary>
     private void CheckResult(SimulatedDial dial)
     {
-        if (dial.IsChecked) return;
+        if (dial.IsChecked || dial.Dial.Outcome == DialOutcome.Pending) return;
         dial.IsChecked = true;
         if (dial.Dial.Outcome != DialOutcome.Failed) return;
-        var error = (TransportException)dial.Dial.Result.Exception!.InnerException!;
+        TransportException error = dial.Dial.Error!;
         World.Trace.Write($"{this}: {dial} failed with {error.Error}, {error.Attempts.Count} addresses");
         if (error.Error != TransportError.DialFailure) throw new InvariantException($"{dial} of {this} failed with {error.Error}");
         bool expired = World.Time.Now >= dial.Dial.Plan.Deadline;

@@ -1,3 +1,4 @@
+using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 
@@ -61,7 +62,8 @@ internal sealed partial class SimulatedNode
         JoinResult<SimulatedEnd> joined;
         try
         {
-            joined = Table.Join(peer.Id, candidates, World.Time.Now, DialTimeout);
+            var request = new DialRequest(DialCondition.DisconnectedAndNotDialing, candidates, DialTimeout);
+            joined = Table.Join(peer.Id, request, World.Time.Now);
         }
         catch (TransportException e)
         {
@@ -80,10 +82,11 @@ internal sealed partial class SimulatedNode
         }
         else
         {
-            if (joined.IsNew == pending) throw new InvariantException($"{caller} of {this}: new dial {joined.IsNew} while one is pending: {pending}");
-            SimulatedDial dial = joined.IsNew ? Drive(joined.Dial) : _dials.Single(d => d.Dial == joined.Dial);
-            Wait(caller, dial, patience);
-            if (joined.IsNew) dial.Run();
+            bool isNew = joined.Kind == JoinKind.Started;
+            if (isNew == pending) throw new InvariantException($"{caller} of {this}: new dial {isNew} while one is pending: {pending}");
+            SimulatedDial dial = isNew ? Drive(joined.Dial) : _dials.Single(d => d.Dial == joined.Dial);
+            Wait(caller, dial, joined.Waiter!, patience);
+            if (isNew) dial.Run();
         }
 
         return caller;
@@ -96,8 +99,9 @@ internal sealed partial class SimulatedNode
         if (candidates.Count == 0 || IsClosed) return;
         var caller = new SimulatedCaller(World.NextNumber(), peer.Id, World.Time.Now);
         World.Trace.Write($"{this}: {caller} wants a lane to {peer}");
-        SimulatedDial dial = Drive(Table.NewLane(peer.Id, candidates, World.Time.Now, DialTimeout));
-        Wait(caller, dial, patience);
+        JoinResult<SimulatedEnd> lane = Table.NewLane(peer.Id, candidates, World.Time.Now, DialTimeout);
+        SimulatedDial dial = Drive(lane.Dial!);
+        Wait(caller, dial, lane.Waiter!, patience);
         dial.Run();
     }
 
@@ -114,7 +118,8 @@ internal sealed partial class SimulatedNode
     {
         // A lane has one connection; a second handshake of its dial that ends well is as good as any other.
         end.IsLane = dial is { IsLane: true, Outcome: DialOutcome.Pending };
-        if (!Table.Establish(end.Peer, end, dial, out int count))
+        Establishment made = Table.Establish(end.Peer, end, dial);
+        if (made.Refused is not null)
         {
             World.Trace.Write($"{this} does not want {end}");
             end.IsOver = true;
@@ -122,7 +127,7 @@ internal sealed partial class SimulatedNode
             return false;
         }
 
-        World.Trace.Write($"{this} lists {end}, {count} to {end.Remote}");
+        World.Trace.Write($"{this} lists {end}, {made.Count} to {end.Remote}");
         end.IsListed = true;
         _ends.Add(end);
         return true;
@@ -162,11 +167,11 @@ internal sealed partial class SimulatedNode
         {
             SimulatedDial dial = _dials[i];
             dial.Attend();
-            if (dial.Dial.Result.IsCompleted)
+            CheckResult(dial);
+            foreach (SimulatedCaller caller in dial.Waiters)
             {
-                CheckResult(dial);
-                foreach (SimulatedCaller waiter in dial.Waiters)
-                    waiter.Delivery ??= World.Time.Plan(World.Jitter(), "delivery", () => Deliver(waiter, dial));
+                if (caller.Waiter!.Result.IsCompleted)
+                    caller.Delivery ??= World.Time.Plan(World.Jitter(), "delivery", () => Deliver(caller, dial));
             }
 
             if (dial.IsOver && dial.Waiters.Count == 0) _dials.RemoveAt(i);
@@ -188,10 +193,11 @@ internal sealed partial class SimulatedNode
         return driven;
     }
 
-    private void Wait(SimulatedCaller caller, SimulatedDial dial, TimeSpan? patience)
+    private void Wait(SimulatedCaller caller, SimulatedDial dial, DialWaiter<SimulatedEnd> waiter, TimeSpan? patience)
     {
         _callers.Add(caller);
         caller.Dial = dial;
+        caller.Waiter = waiter;
         dial.Waiters.Add(caller);
         if (patience is not { } limit) return;
         caller.Cancellation = World.Time.Plan(limit, "caller leaves", () =>
@@ -204,7 +210,7 @@ internal sealed partial class SimulatedNode
 
     private void Deliver(SimulatedCaller caller, SimulatedDial dial)
     {
-        Task<SimulatedEnd> result = dial.Dial.Result;
+        Task<SimulatedEnd> result = caller.Waiter!.Result;
         if (result.IsCompletedSuccessfully) caller.Take(result.Result);
         else caller.Fail((TransportException)result.Exception!.InnerException!);
         World.Trace.Write($"{this}: {caller} gets {caller.Connection?.ToString() ?? caller.Error!.Error.ToString()}");
@@ -216,7 +222,7 @@ internal sealed partial class SimulatedNode
         _callers.Remove(caller);
         dial.Waiters.Remove(caller);
         bool wasPending = dial.Dial.Outcome == DialOutcome.Pending;
-        Table.Leave(dial.Dial);
+        Table.Leave(caller.Waiter!);
         if (!wasPending) return;
         if (dial.Waiters.Count > 0 && dial.Dial.Outcome != DialOutcome.Pending)
             throw new InvariantException($"{caller} left {dial} of {this}, which ended it for {dial.Waiters.Count} others");

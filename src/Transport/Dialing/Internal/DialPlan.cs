@@ -7,6 +7,9 @@ namespace FastShare.Transport.Dialing.Internal;
 /// <summary>What a dial shall do next.</summary>
 internal enum DialStepKind
 {
+    /// <summary>The dial gets under way: nothing was done before.</summary>
+    Begin,
+
     /// <summary>Connect to <see cref="DialStep.Target"/>.</summary>
     Connect,
 
@@ -42,9 +45,11 @@ internal enum DialTargetState
 }
 
 /// <summary>One address of a dial. Guarded like its <see cref="DialPlan"/>.</summary>
-internal sealed class DialTarget(Multiaddr address, TimeSpan due)
+internal sealed class DialTarget(DialCandidate candidate, TimeSpan due)
 {
-    public Multiaddr Address { get; } = address;
+    public DialCandidate Candidate { get; } = candidate;
+
+    public Multiaddr Address => Candidate.Address;
 
     /// <summary>When it is its turn, if nothing fails before.</summary>
     public TimeSpan Due { get; set; } = due;
@@ -60,8 +65,8 @@ internal sealed class DialTarget(Multiaddr address, TimeSpan due)
 /// </summary>
 /// <remarks>
 /// <para>Near addresses start first, each <see cref="PrivateStagger"/> (public ones <see cref="PublicStagger"/>) after the one
-/// before, IPv6 and IPv4 in turn (RFC 8305). A failure lets the next one start at once. At most <see cref="Window"/> are under way.
-/// </para>
+/// before, IPv6 and IPv4 in turn (RFC 8305). A failure lets the next one start at once. At most <see cref="Window"/> are under way,
+/// handshakes that hang not counted.</para>
 /// <para>One connection is secured at a time: while a handshake runs, for up to <see cref="UpgradeHold"/>, nothing else is started,
 /// and connections that come up meanwhile wait. So a reachable peer sees one handshake, whatever the number of addresses, and
 /// losers are closed before they said anything.</para>
@@ -86,8 +91,9 @@ internal sealed class DialPlan
     /// <summary>How long a running handshake holds back everything else (go-libp2p's figure).</summary>
     public static readonly TimeSpan UpgradeHold = TimeSpan.FromMilliseconds(250);
 
-    private readonly TimeSpan _start;
+    private readonly TimeSpan _timeout;
     private readonly List<DialTarget> _targets = [];
+    private TimeSpan _start;
     private TimeSpan _nextNear;
     private TimeSpan? _nextPublic;
     private TimeSpan _holdUntil;
@@ -96,11 +102,11 @@ internal sealed class DialPlan
     public DialPlan(TimeSpan start, TimeSpan timeout)
     {
         _start = _nextNear = _holdUntil = start;
-        Deadline = start + timeout;
+        _timeout = timeout;
     }
 
     /// <summary>When the dial ends without success.</summary>
-    public TimeSpan Deadline { get; }
+    public TimeSpan Deadline => _start + _timeout;
 
     /// <summary>All addresses of the dial, in the order they became known.</summary>
     public IReadOnlyList<DialTarget> Targets => _targets;
@@ -113,9 +119,20 @@ internal sealed class DialPlan
         {
             foreach (DialCandidate candidate in AlternateFamilies(scope))
             {
-                if (_targets.Count < MaxTargets) _targets.Add(new DialTarget(candidate.Address, NextTurn(candidate.Scope, now)));
+                if (_targets.Count < MaxTargets) _targets.Add(new DialTarget(candidate, NextTurn(candidate.Scope, now)));
             }
         }
+    }
+
+    /// <summary>The dial starts now, not when it was made: nothing was tried yet.</summary>
+    public void Begin(TimeSpan now)
+    {
+        if (now == _start) return;
+        List<DialCandidate> candidates = [.. _targets.Select(t => t.Candidate)];
+        _targets.Clear();
+        _start = _nextNear = _holdUntil = now;
+        _nextPublic = null;
+        Add(candidates, now);
     }
 
     /// <summary>The next step at <paramref name="now"/>; targets of Connect and Upgrade steps are marked as under way.</summary>
@@ -123,7 +140,7 @@ internal sealed class DialPlan
     {
         if (now >= Deadline) return new DialStep(DialStepKind.Expired);
         bool upgrading = false;
-        int underWay = 0;
+        int underWay = 0, stalled = 0;
         DialTarget? connected = null, waiting = null;
         foreach (DialTarget target in _targets)
         {
@@ -131,7 +148,7 @@ internal sealed class DialPlan
             {
                 case DialTargetState.Waiting when waiting is null || target.Due < waiting.Due: waiting = target; break;
                 case DialTargetState.Connected: connected ??= target; underWay++; break;
-                case DialTargetState.Upgrading: upgrading = true; underWay++; break;
+                case DialTargetState.Upgrading: upgrading = true; stalled++; underWay++; break;
                 case DialTargetState.Connecting: underWay++; break;
             }
         }
@@ -145,7 +162,8 @@ internal sealed class DialPlan
         }
 
         if (waiting is null) return underWay == 0 ? new DialStep(DialStepKind.Exhausted) : Wait(Deadline);
-        if (underWay >= Window) return Wait(Deadline);
+        // Handshakes are past their hold here: they may still succeed, but keep no place from addresses that were not tried.
+        if (underWay - stalled >= Window) return Wait(Deadline);
         if (underWay > 0 && waiting.Due > now) return Wait(waiting.Due);
         // With nothing under way there is nobody to give a head start to.
         waiting.State = DialTargetState.Connecting;

@@ -12,9 +12,13 @@ namespace FastShare.Transport.Dialing.Internal;
 /// When too many negotiate, a newcomer waits for a place, and the one that has negotiated longest loses its own after
 /// <see cref="Grace"/>: honest negotiations take a few round trips, held-open ones take until their deadline. So a burst of honest
 /// peers is served in turn, and held-open connections hold up others only briefly. Loopback and in-process sources count in the
-/// totals only.
+/// totals only. How many may be open is for <see cref="ConnectionLimits"/> to say.
 /// </remarks>
-internal sealed class InboundAdmission(int maxConnections, int maxPending, int maxPerSource, TimeProvider time)
+/// <param name="maxPending">Connections that may negotiate at a time.</param>
+/// <param name="maxPerSource">Connections that may come from one source.</param>
+/// <param name="isFull">Whether no further connection could be kept; called under a lock, so it must be quick.</param>
+/// <param name="time">The clock.</param>
+internal sealed class InboundAdmission(int maxPending, int maxPerSource, Func<bool> isFull, TimeProvider time)
 {
     /// <summary>How long a negotiation is safe from being ended for a newcomer: several round trips of 50 ms.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(250);
@@ -104,7 +108,7 @@ internal sealed class InboundAdmission(int maxConnections, int maxPending, int m
         {
             int ofSource = source is { } key ? _perSource.GetValueOrDefault(key) : 0;
             if (ofSource >= maxPerSource) return null;
-            if (_total - _pending.Count >= maxConnections) return null;
+            if (isFull()) return null;
             if (_pending.Count >= maxPending)
             {
                 victim = _pending.First!.Value;

@@ -2,116 +2,143 @@ using FastShare.Transport.Identity;
 
 namespace FastShare.Transport.Dialing.Internal;
 
-/// <summary>What a caller who wants a connection got.</summary>
-/// <param name="Connection">An open connection, or null.</param>
-/// <param name="Dial">The pending connection task joined, or null. Both null: no address is known.</param>
-/// <param name="IsNew">Whether the task was made by this call: the caller has it driven.</param>
-internal readonly record struct JoinResult<TConnection>(TConnection? Connection, PendingDial<TConnection>? Dial, bool IsNew)
-    where TConnection : class;
-
 /// <summary>
-/// Connections and pending connection tasks of all peers: one task per peer, under one lock. Pure: no sockets, no clock; a
-/// driver reports what happened and carries out the steps. Thread-safe; calls nothing foreign but <paramref name="isLive"/>.
+/// Connections and dials of all peers, under one lock. Pure: no sockets, no clock, no chance; a driver reports what happened and
+/// carries out the steps. Thread-safe; calls nothing foreign but <paramref name="isLive"/>.
 /// </summary>
 /// <remarks>
-/// What follows from it: a second caller can only ever join, never be refused or dial again; a connection from the peer completes
-/// the task as well as one to it; and a caller sees either an open connection or the one task, never a gap between them.
+/// <para>What follows from it: a second caller can only ever join, never be refused; a connection from the peer serves those who wait
+/// as well as one to it; and a caller sees either an open connection or a dial, never a gap between them.</para>
+/// <para>A dial begins with its first waiter and ends when nobody waits for it. One that fails hands its waiters to another dial to
+/// the same peer that is under way, if there is one; they fail only with the last.</para>
 /// </remarks>
 /// <param name="isLive">Whether a connection can still be used; must be quick and take no locks.</param>
-internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> isLive)
+/// <param name="limits">Bounds on connections and dials; null: none.</param>
+/// <param name="backoff">How long patient callers leave a peer alone; null: not at all.</param>
+internal sealed class PendingConnections<TConnection>(
+    Func<TConnection, bool> isLive, ConnectionLimits? limits = null, RedialBackoff? backoff = null)
     where TConnection : class
 {
+    /// <summary>No time of its own: a report wakes the driver.</summary>
+    private static readonly TimeSpan Never = TimeSpan.MaxValue;
+
+    private readonly ConnectionLimits _limits = limits ?? new ConnectionLimits();
     private readonly Lock _lock = new();
-    private readonly Dictionary<PeerId, PeerRecord> _peers = []; // _lock
+    private readonly Dictionary<PeerId, PeerConnections<TConnection>> _peers = []; // _lock
     private readonly HashSet<PendingDial<TConnection>> _dials = []; // _lock; pending ones, lanes included
+    private readonly DialLine<TConnection> _line = new(limits ?? new ConnectionLimits()); // _lock
+    private int _inbound; // _lock; listed connections
+    private int _outbound; // _lock
     private bool _closed; // _lock
-
-    private sealed class PeerRecord
-    {
-        /// <summary>Open connections for everybody, oldest first.</summary>
-        public List<TConnection> Connections { get; } = [];
-
-        /// <summary>Open connections for those who dialed them.</summary>
-        public List<TConnection> Lanes { get; } = [];
-
-        public PendingDial<TConnection>? Pending { get; set; }
-
-        public int DialCount { get; set; }
-
-        public int Count => Connections.Count + Lanes.Count;
-    }
 
     /// <summary>The peer's oldest open connection that is not a lane; null if there is none.</summary>
     public TConnection? Find(PeerId peer)
     {
-        lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.Connections.Find(c => isLive(c)) : null;
+        lock (_lock) return _peers.TryGetValue(peer, out PeerConnections<TConnection>? entry) ? entry.Oldest(isLive) : null;
     }
 
     /// <summary>The peer's open connections that are not lanes, oldest first.</summary>
     public IReadOnlyList<TConnection> ConnectionsTo(PeerId peer)
     {
-        lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.Connections.FindAll(c => isLive(c)) : [];
+        lock (_lock)
+        {
+            if (!_peers.TryGetValue(peer, out PeerConnections<TConnection>? entry)) return [];
+            return [.. entry.Connections.Where(c => !c.IsLane && isLive(c.Connection)).Select(c => c.Connection)];
+        }
     }
 
-    /// <summary>The peer's oldest open connection, else its pending task (joined), else a new task.</summary>
-    /// <exception cref="TransportException"><see cref="TransportError.Aborted"/>: closed.</exception>
-    public JoinResult<TConnection> Join(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout)
+    /// <summary>What the caller's condition gives: an open connection, a place at a dial under way, or a new dial.</summary>
+    /// <param name="peer">The peer.</param>
+    /// <param name="request">What the caller asks for.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="mayStart">Whether a new dial may be made; if it would be needed, the answer says so and nothing changes.</param>
+    /// <exception cref="TransportException"><see cref="TransportError.Aborted"/>: closed; <see cref="TransportError.LimitExceeded"/>:
+    /// a new dial's connection would be one too many.</exception>
+    public JoinResult<TConnection> Join(PeerId peer, in DialRequest request, TimeSpan now, bool mayStart = true)
     {
         lock (_lock)
         {
             ThrowIfClosed();
-            PeerRecord record = RecordOf(peer);
-            if (record.Connections.Find(c => isLive(c)) is { } connection) return new JoinResult<TConnection>(connection, null, false);
-            if (record.Pending is { } pending)
+            PeerConnections<TConnection>? entry = _peers.GetValueOrDefault(peer);
+            TConnection? open = entry?.Oldest(isLive);
+            PendingDial<TConnection>? dial = entry?.Joinable(now);
+            if (!IsMet(request.Condition, open is not null, dial is not null))
             {
-                pending.Waiters++;
-                pending.Plan.Add(candidates, now);
-                pending.Changed.Set();
-                return new JoinResult<TConnection>(null, pending, false);
+                return open is not null ? new JoinResult<TConnection>(JoinKind.Open, open) : Enter(dial!, takesAny: true, request, now);
             }
 
-            if (candidates.Count == 0)
+            // A further connection, or a dial whose own connection was asked for.
+            bool takesAny = open is null && request.Condition != DialCondition.Always;
+            // A dial that has not begun will not be done sooner for a second one beside it, and a patient caller is in no hurry.
+            if (dial is not null && (dial.Stage != DialStage.UnderWay || request.IsPatient)) return Enter(dial, takesAny, request, now);
+            if (!mayStart) return new JoinResult<TConnection>(JoinKind.NeedsDial);
+            if (request.Candidates.Count == 0)
+                return dial is null ? default : Enter(dial, takesAny, request, now);
+
+            entry = EntryOf(peer);
+            if (Refuse(peer, isInbound: false, entry) is { } refusal)
             {
-                Trim(peer, record);
-                return default;
+                Trim(peer, entry);
+                throw refusal;
             }
 
-            record.Pending = NewDial(peer, isLane: false, candidates, now, timeout);
-            record.DialCount++;
-            return new JoinResult<TConnection>(null, record.Pending, true);
+            dial = NewDial(peer, isLane: false, request.Candidates, now, request.Timeout);
+            entry.Dials.Add(dial);
+            if (request.IsPatient && backoff?.Find(peer, now) is { } pause)
+            {
+                dial.Stage = DialStage.Held;
+                dial.HeldUntil = pause.Until;
+            }
+
+            return Enter(dial, takesAny, request, now) with { Kind = JoinKind.Started };
         }
     }
 
-    /// <summary>A new task for a further connection, which only its one caller will know.</summary>
-    /// <exception cref="TransportException"><see cref="TransportError.Aborted"/>: closed.</exception>
-    public PendingDial<TConnection> NewLane(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout)
+    /// <summary>A new dial for a further connection, which only its one caller will know.</summary>
+    /// <exception cref="TransportException">As <see cref="Join"/>.</exception>
+    public JoinResult<TConnection> NewLane(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout)
     {
         lock (_lock)
         {
             ThrowIfClosed();
-            return NewDial(peer, isLane: true, candidates, now, timeout);
+            if (candidates.Count == 0) return default;
+            if (Refuse(peer, isInbound: false, _peers.GetValueOrDefault(peer)) is { } refusal) throw refusal;
+            PendingDial<TConnection> dial = NewDial(peer, isLane: true, candidates, now, timeout);
+            var waiter = new DialWaiter<TConnection>(takesAny: false);
+            dial.Add(waiter);
+            return new JoinResult<TConnection>(JoinKind.Started, Waiter: waiter, Dial: dial);
         }
     }
 
-    /// <summary>A caller no longer waits; the last one to leave a pending task cancels it.</summary>
-    public void Leave(PendingDial<TConnection> dial)
+    /// <summary>A caller no longer waits; the last one to leave a dial cancels it. Nothing happens to one that has its result.</summary>
+    public void Leave(DialWaiter<TConnection> waiter)
     {
         lock (_lock)
         {
-            if (--dial.Waiters > 0 || dial.Outcome != DialOutcome.Pending) return;
-            Settle(dial);
-            dial.Fail(DialOutcome.Cancelled, Aborted(dial.Peer, "nobody waits for the connection any more"));
+            if (waiter.Dial is not { } dial) return;
+            waiter.Dial = null;
+            dial.Waiters.Remove(waiter);
+            if (dial.Waiters.Count == 0) Cancel(dial, "nobody waits for the connection any more");
         }
     }
 
-    /// <summary>Addresses that became known: they join a dial under way.</summary>
-    public void Learn(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now)
+    /// <summary>Addresses that became known: they join the dials under way.</summary>
+    /// <param name="peer">Whose they are.</param>
+    /// <param name="candidates">The addresses.</param>
+    /// <param name="isNews">Whether they say that the peer is there now: then patient callers are patient no longer.</param>
+    /// <param name="now">The time.</param>
+    public void Learn(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, bool isNews, TimeSpan now)
     {
         lock (_lock)
         {
-            if (!_peers.TryGetValue(peer, out PeerRecord? record) || record.Pending is not { } pending) return;
-            pending.Plan.Add(candidates, now);
-            pending.Changed.Set();
+            if (isNews) backoff?.Reset(peer);
+            if (!_peers.TryGetValue(peer, out PeerConnections<TConnection>? entry)) return;
+            foreach (PendingDial<TConnection> dial in entry.Dials)
+            {
+                if (isNews) Release(dial);
+                dial.Plan.Add(candidates, now);
+                dial.Changed.Set();
+            }
         }
     }
 
@@ -124,7 +151,18 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
     /// <summary>The next step of a dial.</summary>
     public DialStep Next(PendingDial<TConnection> dial, TimeSpan now)
     {
-        lock (_lock) return dial.Outcome == DialOutcome.Pending ? dial.Plan.Next(now) : new DialStep(DialStepKind.Settled);
+        lock (_lock)
+        {
+            if (dial.Outcome != DialOutcome.Pending) return new DialStep(DialStepKind.Settled);
+            switch (dial.Stage)
+            {
+                case DialStage.UnderWay: return dial.Plan.Next(now);
+                case DialStage.Held when now < dial.HeldUntil: return new DialStep(DialStepKind.Wait, Until: dial.HeldUntil);
+                case DialStage.Held: dial.Stage = DialStage.InLine; break;
+            }
+
+            return _line.TryGo(dial) ? Begin(dial, now) : new DialStep(DialStepKind.Wait, Until: Never);
+        }
     }
 
     /// <summary>A target's connection is up.</summary>
@@ -142,8 +180,8 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
     }
 
     /// <summary>
-    /// The dial is exhausted or expired. Returns the failure its waiters get; null if it ended otherwise, or goes on because an
-    /// address joined at the last moment.
+    /// The dial is exhausted or expired. Its waiters go over to another dial, or fail. Returns the failure; null if the dial ended
+    /// otherwise, or goes on because an address joined at the last moment.
     /// </summary>
     public TransportException? GiveUp(PendingDial<TConnection> dial, TimeSpan now)
     {
@@ -152,46 +190,52 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
             if (dial.Outcome != DialOutcome.Pending) return null;
             if (now < dial.Plan.Deadline && dial.Plan.Targets.Any(t => t.State != DialTargetState.Failed)) return null;
             TransportException error = DialFailure.Create(dial.Peer, dial.Plan.Attempts());
-            Settle(dial);
-            dial.Fail(DialOutcome.Failed, error);
+            DialWaiter<TConnection>[] waiters = [.. dial.Waiters];
+            Settle(dial, DialOutcome.Failed, error);
+            PeerConnections<TConnection>? entry = _peers.GetValueOrDefault(dial.Peer);
+            PendingDial<TConnection>? other = dial.IsLane ? null : entry?.Joinable(now);
+            if (other is null && entry?.Oldest(isLive) is null) backoff?.Failed(dial.Peer, error, now);
+            foreach (DialWaiter<TConnection> waiter in waiters) PassOn(waiter, error, other);
             return error;
         }
     }
 
     /// <summary>
-    /// A connection is ready: it is listed, and completes the pending task of its peer, whoever dialed it. False if it is not
-    /// wanted (its dial was cancelled, or all is closed): the caller closes it.
+    /// A connection is ready: it is listed, and serves those who wait for its peer, whoever dialed it. It is refused if nobody wants
+    /// it (its dial was given up, and no other has a waiter), if it exceeds a limit, or if all is closed.
     /// </summary>
     /// <param name="peer">The peer.</param>
     /// <param name="connection">The connection.</param>
-    /// <param name="dial">The task that made it; null for one that came in.</param>
-    /// <param name="count">Connections to the peer, this one included.</param>
-    public bool Establish(PeerId peer, TConnection connection, PendingDial<TConnection>? dial, out int count)
+    /// <param name="dial">The dial that made it; null for one that came in.</param>
+    public Establishment Establish(PeerId peer, TConnection connection, PendingDial<TConnection>? dial)
     {
         lock (_lock)
         {
-            count = 0;
-            if (_closed || dial?.Outcome is DialOutcome.Cancelled or DialOutcome.Failed) return false;
-            PeerRecord record = RecordOf(peer);
-            if (dial is { IsLane: true, Outcome: DialOutcome.Pending })
+            if (_closed) return new Establishment(0, false, Aborted(peer, "this node is closing"));
+            PeerConnections<TConnection> entry = EntryOf(peer);
+            TransportException? refusal =
+                dial?.Outcome is DialOutcome.Cancelled or DialOutcome.Failed && !entry.Dials.Exists(d => d.Waiters.Any(w => w.TakesAny))
+                    ? Aborted(peer, "nobody waits for the connection any more")
+                    : Refuse(peer, dial is null, entry);
+            if (refusal is not null)
             {
-                record.Lanes.Add(connection);
-                Settle(dial);
-                dial.Succeed(connection);
-            }
-            else
-            {
-                // A second connection of a dial that has its result is kept as well: the remote side may already use it.
-                record.Connections.Add(connection);
-                if (record.Pending is { } pending)
-                {
-                    Settle(pending);
-                    pending.Succeed(connection);
-                }
+                Trim(peer, entry);
+                return new Establishment(0, false, refusal);
             }
 
-            count = record.Count;
-            return true;
+            // A second connection of a dial that has its result is shared as well: the remote side may already use it.
+            bool isLane = dial is { IsLane: true, Outcome: DialOutcome.Pending };
+            entry.Connections.Add(new PeerConnections<TConnection>.Listed(connection, dial is null, isLane));
+            if (dial is null) _inbound++;
+            else _outbound++;
+            backoff?.Reset(peer);
+            if (dial is { Outcome: DialOutcome.Pending }) Serve(dial, connection, all: true);
+            if (!isLane)
+            {
+                foreach (PendingDial<TConnection> other in entry.Dials.ToArray()) Serve(other, connection, all: false);
+            }
+
+            return new Establishment(entry.Connections.Count, isLane, null);
         }
     }
 
@@ -200,10 +244,26 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
     {
         lock (_lock)
         {
-            if (!_peers.TryGetValue(peer, out PeerRecord? record)) return 0;
-            if (!record.Connections.Remove(connection)) record.Lanes.Remove(connection);
-            Trim(peer, record);
-            return record.Count;
+            if (!_peers.TryGetValue(peer, out PeerConnections<TConnection>? entry)) return 0;
+            int index = entry.Connections.FindIndex(c => ReferenceEquals(c.Connection, connection));
+            if (index >= 0)
+            {
+                if (entry.Connections[index].IsInbound) _inbound--;
+                else _outbound--;
+                entry.Connections.RemoveAt(index);
+            }
+
+            Trim(peer, entry);
+            return entry.Connections.Count;
+        }
+    }
+
+    /// <summary>Whether a connection that comes in cannot be kept, whoever it is from.</summary>
+    public bool IsFullForInbound
+    {
+        get
+        {
+            lock (_lock) return _limits.HoldForAll && (_inbound >= _limits.Inbound || _inbound + _outbound >= _limits.Total);
         }
     }
 
@@ -212,38 +272,87 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
     {
         get
         {
-            lock (_lock) return [.. _peers.Values.SelectMany(r => r.Connections.Concat(r.Lanes))];
+            lock (_lock) return [.. _peers.Values.SelectMany(entry => entry.Connections).Select(c => c.Connection)];
         }
     }
 
-    /// <summary>Pending tasks made for a peer so far, lanes not counted.</summary>
+    /// <summary>The pause that patient callers keep before a peer is dialed again; null if there is none.</summary>
+    public RedialPause? PauseOf(PeerId peer, TimeSpan now)
+    {
+        lock (_lock) return backoff?.Find(peer, now);
+    }
+
+    /// <summary>Dials to a peer that got under way so far, lanes not counted.</summary>
     public int DialCount(PeerId peer)
     {
-        lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.DialCount : 0;
+        lock (_lock) return _peers.TryGetValue(peer, out PeerConnections<TConnection>? entry) ? entry.DialCount : 0;
     }
 
-    /// <summary>Callers that wait for the peer's pending task.</summary>
+    /// <summary>Dials to a peer that are pending, lanes not counted.</summary>
+    public int PendingCount(PeerId peer)
+    {
+        lock (_lock) return _peers.TryGetValue(peer, out PeerConnections<TConnection>? entry) ? entry.Dials.Count : 0;
+    }
+
+    /// <summary>Callers that wait for dials to the peer, lanes not counted.</summary>
     public int WaiterCount(PeerId peer)
     {
-        lock (_lock) return _peers.TryGetValue(peer, out PeerRecord? record) ? record.Pending?.Waiters ?? 0 : 0;
+        lock (_lock) return _peers.TryGetValue(peer, out PeerConnections<TConnection>? entry) ? entry.Dials.Sum(d => d.Waiters.Count) : 0;
     }
 
-    /// <summary>Cancels all pending tasks; from now on nothing can be joined or listed.</summary>
+    /// <summary>Cancels all dials to a peer, lanes included; those who wait fail with <see cref="TransportError.Aborted"/>.</summary>
+    public void Abort(PeerId peer)
+    {
+        lock (_lock)
+        {
+            foreach (PendingDial<TConnection> dial in _dials.Where(d => d.Peer == peer).ToArray()) Cancel(dial, "it was aborted here");
+        }
+    }
+
+    /// <summary>Cancels all dials; from now on nothing can be joined or listed.</summary>
     public void Close()
     {
         lock (_lock)
         {
             _closed = true;
-            foreach (PendingDial<TConnection> dial in _dials.ToArray())
-            {
-                Settle(dial);
-                dial.Fail(DialOutcome.Cancelled, Aborted(dial.Peer, "this node is closing"));
-            }
+            foreach (PendingDial<TConnection> dial in _dials.ToArray()) Cancel(dial, "this node is closing");
         }
     }
 
+    private static bool IsMet(DialCondition condition, bool isConnected, bool isDialing) => condition switch
+    {
+        DialCondition.Always => true,
+        DialCondition.Disconnected => !isConnected,
+        DialCondition.NotDialing => !isDialing,
+        _ => !isConnected && !isDialing,
+    };
+
     private static TransportException Aborted(PeerId peer, string why) =>
         new(TransportError.Aborted, $"the dial to {peer} was given up: {why}") { Peer = peer };
+
+    private static void PassOn(DialWaiter<TConnection> waiter, TransportException error, PendingDial<TConnection>? other)
+    {
+        IReadOnlyList<DialAttempt> attempts = waiter.EarlierAttempts;
+        if (other is not null)
+        {
+            waiter.EarlierAttempts = [.. attempts, .. error.Attempts];
+            other.Add(waiter);
+        }
+        else
+        {
+            waiter.Fail(attempts.Count == 0 ? error : DialFailure.Create(error.Peer!, [.. attempts, .. error.Attempts]));
+        }
+    }
+
+    private JoinResult<TConnection> Enter(PendingDial<TConnection> dial, bool takesAny, in DialRequest request, TimeSpan now)
+    {
+        var waiter = new DialWaiter<TConnection>(takesAny);
+        dial.Add(waiter);
+        dial.Plan.Add(request.Candidates, now);
+        if (!request.IsPatient) Release(dial);
+        dial.Changed.Set();
+        return new JoinResult<TConnection>(JoinKind.Joined, Waiter: waiter, Dial: dial);
+    }
 
     private PendingDial<TConnection> NewDial(
         PeerId peer, bool isLane, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout)
@@ -255,22 +364,83 @@ internal sealed class PendingConnections<TConnection>(Func<TConnection, bool> is
         return dial;
     }
 
-    private void Settle(PendingDial<TConnection> dial)
+    private static void Release(PendingDial<TConnection> dial)
     {
-        _dials.Remove(dial);
-        if (_peers.TryGetValue(dial.Peer, out PeerRecord? record) && record.Pending == dial) record.Pending = null;
+        if (dial.Stage == DialStage.Held) dial.Stage = DialStage.InLine;
     }
 
-    private PeerRecord RecordOf(PeerId peer)
+    private DialStep Begin(PendingDial<TConnection> dial, TimeSpan now)
     {
-        if (!_peers.TryGetValue(peer, out PeerRecord? record)) _peers[peer] = record = new PeerRecord();
-        return record;
+        dial.Stage = DialStage.UnderWay;
+        dial.Plan.Begin(now);
+        if (!dial.IsLane) EntryOf(dial.Peer).DialCount++;
+        return new DialStep(DialStepKind.Begin);
+    }
+
+    // Gives waiters the connection; a dial that nobody waits for any more is over.
+    private void Serve(PendingDial<TConnection> dial, TConnection connection, bool all)
+    {
+        if (all)
+        {
+            foreach (DialWaiter<TConnection> waiter in dial.Waiters) waiter.Complete(connection);
+            dial.Waiters.Clear();
+        }
+        else
+        {
+            dial.Waiters.RemoveWhere(waiter =>
+            {
+                if (waiter.TakesAny) waiter.Complete(connection);
+                return waiter.TakesAny;
+            });
+        }
+
+        if (dial.Waiters.Count == 0) Settle(dial, DialOutcome.Connected);
+    }
+
+    private void Cancel(PendingDial<TConnection> dial, string why)
+    {
+        TransportException error = Aborted(dial.Peer, why);
+        foreach (DialWaiter<TConnection> waiter in dial.Waiters) waiter.Fail(error);
+        Settle(dial, DialOutcome.Cancelled, error);
+    }
+
+    private void Settle(PendingDial<TConnection> dial, DialOutcome outcome, TransportException? error = null)
+    {
+        dial.End(outcome, error);
+        dial.Waiters.Clear();
+        _dials.Remove(dial);
+        _line.Leave(dial);
+        if (!_peers.TryGetValue(dial.Peer, out PeerConnections<TConnection>? entry)) return;
+        entry.Dials.Remove(dial);
+        Trim(dial.Peer, entry);
+    }
+
+    private PeerConnections<TConnection> EntryOf(PeerId peer)
+    {
+        if (!_peers.TryGetValue(peer, out PeerConnections<TConnection>? entry)) _peers[peer] = entry = new PeerConnections<TConnection>();
+        return entry;
     }
 
     // Peers that only ever came in leave nothing behind; the count of dials is kept for those this node chose to dial.
-    private void Trim(PeerId peer, PeerRecord record)
+    private void Trim(PeerId peer, PeerConnections<TConnection> entry)
     {
-        if (record is { Count: 0, Pending: null, DialCount: 0 }) _peers.Remove(peer);
+        if (entry is { IsEmpty: true, DialCount: 0 }) _peers.Remove(peer);
+    }
+
+    // Connections that are over but not yet reported lost do not count; finding them takes time, so only if it matters.
+    private TransportException? Refuse(PeerId peer, bool isInbound, PeerConnections<TConnection>? entry)
+    {
+        if (_limits.Refuse(peer, isInbound, new ConnectionCounts(_inbound, _outbound, entry?.Connections.Count ?? 0)) is null) return null;
+        int inbound = 0, outbound = 0;
+        foreach (PeerConnections<TConnection>.Listed listed in _peers.Values.SelectMany(p => p.Connections))
+        {
+            if (!isLive(listed.Connection)) continue;
+            if (listed.IsInbound) inbound++;
+            else outbound++;
+        }
+
+        int ofPeer = entry?.Connections.Count(c => isLive(c.Connection)) ?? 0;
+        return _limits.Refuse(peer, isInbound, new ConnectionCounts(inbound, outbound, ofPeer));
     }
 
     private void ThrowIfClosed()

@@ -2,63 +2,76 @@ using FastShare.Transport.Identity;
 
 namespace FastShare.Transport.Dialing.Internal;
 
-/// <summary>How a pending connection task ended.</summary>
+/// <summary>How a dial ended.</summary>
 internal enum DialOutcome
 {
     Pending,
 
-    /// <summary>A connection came up: by this dial, or from the peer.</summary>
+    /// <summary>Everybody who waited has a connection: made by this dial, by another, or by the peer.</summary>
     Connected,
 
     /// <summary>Every address failed, or time ran out.</summary>
     Failed,
 
-    /// <summary>Its last waiter left, or the node is closing.</summary>
+    /// <summary>Its last waiter left, it was aborted, or the node is closing.</summary>
     Cancelled,
 }
 
+/// <summary>Whether a dial may use the network yet.</summary>
+internal enum DialStage
+{
+    /// <summary>Only patient callers wait, and the peer's pause after failures is not over.</summary>
+    Held,
+
+    /// <summary>As many dials as are allowed at a time are under way: it waits for its turn.</summary>
+    InLine,
+
+    UnderWay,
+}
+
 /// <summary>
-/// One pending connection task, shared by everybody who wants to reach its peer. Guarded by its
-/// <see cref="PendingConnections{TConnection}"/>'s lock unless stated otherwise.
+/// One dial to a peer and those who wait for it. Guarded by its <see cref="PendingConnections{TConnection}"/>'s lock unless stated
+/// otherwise.
 /// </summary>
 internal sealed class PendingDial<TConnection>(PeerId peer, bool isLane, DialPlan plan)
     where TConnection : class
 {
-    // Immutable; continuations of waiters never run under the lock.
-    private readonly TaskCompletionSource<TConnection> _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
     public PeerId Peer { get; } = peer;
 
     /// <summary>Whether the connection is an extra one, which ordinary callers do not get.</summary>
     public bool IsLane { get; } = isLane;
 
+    /// <summary>Its time runs from when the dial gets under way.</summary>
     public DialPlan Plan { get; } = plan;
 
-    /// <summary>Callers that wait for the result.</summary>
-    public int Waiters { get; set; } = 1;
+    public HashSet<DialWaiter<TConnection>> Waiters { get; } = [];
+
+    public DialStage Stage { get; set; } = DialStage.InLine;
+
+    /// <summary>While <see cref="DialStage.Held"/>: until when.</summary>
+    public TimeSpan HeldUntil { get; set; }
+
+    /// <summary>Its place in the line; null unless it stands there.</summary>
+    public LinkedListNode<PendingDial<TConnection>>? Place { get; set; }
 
     public DialOutcome Outcome { get; private set; }
 
-    /// <summary>The shared result. Thread-safe.</summary>
-    public Task<TConnection> Result => _result.Task;
+    /// <summary>Why it failed or was cancelled.</summary>
+    public TransportException? Error { get; private set; }
 
     /// <summary>Told to the driver whenever it should look for its next step. Thread-safe.</summary>
     public AsyncPulse Changed { get; } = new();
 
-    public void Succeed(TConnection connection)
+    public void Add(DialWaiter<TConnection> waiter)
     {
-        if (Outcome != DialOutcome.Pending) return;
-        Outcome = DialOutcome.Connected;
-        _result.SetResult(connection);
-        Changed.Set();
+        Waiters.Add(waiter);
+        waiter.Dial = this;
     }
 
-    public void Fail(DialOutcome outcome, TransportException error)
+    public void End(DialOutcome outcome, TransportException? error = null)
     {
-        if (Outcome != DialOutcome.Pending) return;
         Outcome = outcome;
-        _result.SetException(error);
-        _ = _result.Task.Exception; // observed: there may be no waiter left
+        Error = error;
         Changed.Set();
     }
 }
