@@ -1,3 +1,6 @@
+using FastShare.Transport.Dialing;
+using FastShare.Transport.Identity;
+
 namespace FastShare.Transport.Tests.Simulation;
 
 /// <summary>What people and networks do to the nodes of a world, drawn from its seed.</summary>
@@ -41,9 +44,11 @@ internal sealed class Chaos(SimulatedWorld world)
         {
             if (!node.IsClosed) node.IsOnline = true;
             foreach (SimulatedAddress address in node.Addresses) address.Behaviour = Behaviour.Good;
+            node.DeniesInbound.Clear();
+            node.DeniesOutbound.Clear();
+            node.Vetoes.Clear();
             foreach (SimulatedNode peer in world.Nodes)
             {
-                world.Network.SetDenied(node, peer, false);
                 if (peer != node && !node.IsClosed) node.Learn(peer, peer.Addresses);
             }
         }
@@ -58,7 +63,7 @@ internal sealed class Chaos(SimulatedWorld world)
             foreach (SimulatedNode peer in world.Nodes)
             {
                 if (peer == node || peer.IsClosed || node.IsClosed) continue;
-                world.Time.Plan(world.Jitter(), "probe", () => _probes.Add((node, peer, node.Connect(peer, [], null))));
+                world.Time.Plan(world.Jitter(), "probe", () => _probes.Add((node, peer, node.Connect(peer, new Wish()))));
             }
         }
     }
@@ -67,7 +72,9 @@ internal sealed class Chaos(SimulatedWorld world)
     {
         foreach ((SimulatedNode node, SimulatedNode peer, SimulatedCaller caller) in _probes)
         {
-            if (caller.Connection is null)
+            bool isLimited = world.HasLimits && caller.Error is { } error
+                && (error.Error == TransportError.LimitExceeded || error.Attempts.Any(a => a.Error == TransportError.LimitExceeded));
+            if (caller.Connection is null && !isLimited)
                 throw new InvariantException($"{caller} of {node} did not reach {peer} in good times: {caller.Error?.Message ?? "no answer"}");
         }
     }
@@ -106,8 +113,13 @@ internal sealed class Chaos(SimulatedWorld world)
             case < 94:
                 Redraw(Random.Pick(peer.Addresses));
                 break;
+            case < 98:
+                HashSet<PeerId> policy = Random.Pick([node.DeniesInbound, node.DeniesOutbound, node.Vetoes]);
+                if (!policy.Remove(peer.Id)) policy.Add(peer.Id);
+                world.Trace.Write($"the policy of {node} on {peer} changes");
+                break;
             case < 99:
-                world.Network.SetDenied(node, peer, Random.Percent(60));
+                node.Abort(peer);
                 break;
             default:
                 if (Random.Percent(50)) node.Close();
@@ -122,8 +134,8 @@ internal sealed class Chaos(SimulatedWorld world)
         TimeSpan spread = Random.Percent(60) ? TimeSpan.Zero : Random.Milliseconds(1, 500);
         for (int i = 0; i < callers; i++)
         {
-            IReadOnlyList<SimulatedAddress> given = Random.Percent(20) ? Some(peer.Addresses) : [];
-            world.Time.Plan(Random.Between(TimeSpan.Zero, spread), "call", () => node.Connect(peer, given, DrawPatience()));
+            Wish wish = DrawWish(peer);
+            world.Time.Plan(Random.Between(TimeSpan.Zero, spread), "call", () => node.Connect(peer, wish));
         }
     }
 
@@ -150,6 +162,15 @@ internal sealed class Chaos(SimulatedWorld world)
         address.Behaviour = Random.Percent(_hostility) ? (Behaviour)Random.Between(1, (int)Behaviour.Slow) : Behaviour.Good;
         world.Trace.Write($"{address} becomes {address.Behaviour}");
     }
+
+    private Wish DrawWish(SimulatedNode peer) => new()
+    {
+        Condition = Random.Percent(80) ? default : (DialCondition)Random.Below(4),
+        Addresses = Random.Percent(20) ? Some(peer.Addresses) : [],
+        UsesKnown = Random.Percent(90),
+        IsPatient = Random.Percent(30),
+        Patience = DrawPatience(),
+    };
 
     // Null: until the end.
     private TimeSpan? DrawPatience() => Random.Below(3) switch

@@ -9,11 +9,16 @@ namespace FastShare.Transport.Tests.Simulation;
 /// </summary>
 internal class DialTable
 {
-    public PendingConnections<SimulatedEnd> Machine { get; } = new(static end => end.IsLive);
+    private PendingConnections<SimulatedEnd>? _machine;
 
-    public virtual SimulatedEnd? Find(PeerId peer) => Machine.Find(peer);
+    public PendingConnections<SimulatedEnd> Machine => _machine!;
 
-    public virtual JoinResult<SimulatedEnd> Join(PeerId peer, in DialRequest request, TimeSpan now) => Machine.Join(peer, request, now);
+    /// <summary>Makes the machine; called once.</summary>
+    public void Begin(ConnectionLimits limits, Func<double> random) =>
+        _machine = new PendingConnections<SimulatedEnd>(static end => end.IsLive, limits, new RedialBackoff(random));
+
+    public virtual JoinResult<SimulatedEnd> Join(PeerId peer, in DialRequest request, TimeSpan now, bool mayStart) =>
+        Machine.Join(peer, request, now, mayStart);
 
     public virtual JoinResult<SimulatedEnd> NewLane(
         PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now, TimeSpan timeout) =>
@@ -21,8 +26,8 @@ internal class DialTable
 
     public virtual void Leave(DialWaiter<SimulatedEnd> waiter) => Machine.Leave(waiter);
 
-    public virtual void Learn(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, TimeSpan now) =>
-        Machine.Learn(peer, candidates, isNews: true, now);
+    public virtual void Learn(PeerId peer, IReadOnlyCollection<DialCandidate> candidates, bool isNews, TimeSpan now) =>
+        Machine.Learn(peer, candidates, isNews, now);
 
     public virtual Establishment Establish(PeerId peer, SimulatedEnd connection, PendingDial<SimulatedEnd>? dial) =>
         Machine.Establish(peer, connection, dial);
@@ -34,6 +39,8 @@ internal class DialTable
     public virtual TransportException? GiveUp(PendingDial<SimulatedEnd> dial, TimeSpan now) => Machine.GiveUp(dial, now);
 
     public virtual int Lost(PeerId peer, SimulatedEnd connection) => Machine.Lost(peer, connection);
+
+    public virtual void Abort(PeerId peer) => Machine.Abort(peer);
 
     public virtual void Close() => Machine.Close();
 }

@@ -1,3 +1,4 @@
+using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 
@@ -23,6 +24,9 @@ internal enum Fault
     /// <summary>The first address that fails ends the dial.</summary>
     FirstErrorEndsTheDial,
 
+    /// <summary>A dial that fails takes the callers of other dials to the peer with it.</summary>
+    FailingDialFailsOthers,
+
     /// <summary>A connection that is over stays in the table.</summary>
     LostConnectionsStayListed,
 }
@@ -36,16 +40,17 @@ internal static class Faults
         Fault.AnyWaiterCancelsTheDial => new CancellingAtOnce(),
         Fault.DialsGoOnWithoutWaiters => new GoingOn(),
         Fault.FirstErrorEndsTheDial => new EndingEarly(),
+        Fault.FailingDialFailsOthers => new FailingAll(),
         Fault.LostConnectionsStayListed => new Keeping(),
         _ => new DialTable(),
     };
 
     private sealed class Refusing : DialTable
     {
-        public override JoinResult<SimulatedEnd> Join(PeerId peer, in DialRequest request, TimeSpan now) =>
-            Machine.WaiterCount(peer) > 0
+        public override JoinResult<SimulatedEnd> Join(PeerId peer, in DialRequest request, TimeSpan now, bool mayStart) =>
+            Machine.PendingCount(peer) > 0 && request.Condition == DialCondition.DisconnectedAndNotDialing
                 ? throw new TransportException(TransportError.DialFailure, "dial condition not met: a dial is under way")
-                : base.Join(peer, request, now);
+                : base.Join(peer, request, now, mayStart);
     }
 
     private sealed class IgnoringInbound : DialTable
@@ -60,11 +65,7 @@ internal static class Faults
     {
         public override void Leave(DialWaiter<SimulatedEnd> waiter)
         {
-            foreach (DialWaiter<SimulatedEnd> other in waiter.Dial?.Waiters.ToArray() ?? [])
-            {
-                if (other != waiter) base.Leave(other);
-            }
-
+            if (waiter.Dial is { } dial) Machine.Abort(dial.Peer);
             base.Leave(waiter);
         }
     }
@@ -73,14 +74,8 @@ internal static class Faults
     {
         public override void Leave(DialWaiter<SimulatedEnd> waiter)
         {
-            if (waiter.Dial is not { Waiters.Count: 1 } dial)
-            {
-                base.Leave(waiter);
-                return;
-            }
-
-            dial.Waiters.Clear();
-            waiter.Dial = null;
+            if (waiter.Dial is { Waiters.Count: 1 } dial) dial.Waiters.Clear();
+            else base.Leave(waiter);
         }
     }
 
@@ -91,10 +86,20 @@ internal static class Faults
         {
             base.TargetFailed(dial, target, error, message, now);
             if (dial.Outcome != DialOutcome.Pending) return;
-            TransportException failure = DialFailure.Create(dial.Peer, dial.Plan.Attempts());
-            foreach (DialWaiter<SimulatedEnd> waiter in dial.Waiters) waiter.Fail(failure);
+            foreach (DialWaiter<SimulatedEnd> waiter in dial.Waiters.ToArray())
+                waiter.Fail(DialFailure.Create(dial.Peer, dial.Plan.Attempts()));
             dial.Waiters.Clear();
-            dial.End(DialOutcome.Failed, failure);
+            Machine.Abort(dial.Peer);
+        }
+    }
+
+    private sealed class FailingAll : DialTable
+    {
+        public override TransportException? GiveUp(PendingDial<SimulatedEnd> dial, TimeSpan now)
+        {
+            TransportException? error = base.GiveUp(dial, now);
+            if (error is not null) Machine.Abort(dial.Peer); // the others' dials as well
+            return error;
         }
     }
 

@@ -1,22 +1,29 @@
+using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Transport.Tests.Simulation;
 
 /// <summary>Somebody who asked a node for a connection, and what became of it.</summary>
-internal sealed class SimulatedCaller(int number, PeerId peer, TimeSpan since)
+internal sealed class SimulatedCaller(int number, PeerId peer, DialCondition condition)
 {
     public int Number { get; } = number;
 
     public PeerId Peer { get; } = peer;
 
-    public TimeSpan Since { get; } = since;
+    public DialCondition Condition { get; } = condition;
 
-    /// <summary>The dial it waits for; null once it does not.</summary>
-    public SimulatedDial? Dial { get; set; }
-
-    /// <summary>Its place at that dial; null if it never had to wait.</summary>
+    /// <summary>Its place at a dial; null if it got a connection, or a refusal, at once.</summary>
     public DialWaiter<SimulatedEnd>? Waiter { get; set; }
+
+    /// <summary>Whether any shared connection serves it, by what it asked for.</summary>
+    public bool TakesAny { get; set; }
+
+    /// <summary>Dials it waited for, one after the other.</summary>
+    public List<SimulatedDial> Dials { get; } = [];
+
+    /// <summary>Other dials to its peer that were under way when it was failed.</summary>
+    public SimulatedDial? Overlooked { get; set; }
 
     public SimulatedEnd? Connection { get; private set; }
 
@@ -27,7 +34,7 @@ internal sealed class SimulatedCaller(int number, PeerId peer, TimeSpan since)
     /// <summary>Ends the caller's wait when it runs.</summary>
     public VirtualTime.PlannedEvent? Cancellation { get; set; }
 
-    /// <summary>Gives the result of a settled dial when it runs.</summary>
+    /// <summary>Gives the waiter's result when it runs.</summary>
     public VirtualTime.PlannedEvent? Delivery { get; set; }
 
     public bool IsAnswered => Connection is not null || Error is not null || HasLeft;
@@ -43,7 +50,6 @@ internal sealed class SimulatedCaller(int number, PeerId peer, TimeSpan since)
     private void Answer(Action take)
     {
         if (IsAnswered) throw new InvariantException($"{this} was answered twice");
-        Dial = null;
         Cancellation?.CallOff();
         Delivery?.CallOff();
         take();

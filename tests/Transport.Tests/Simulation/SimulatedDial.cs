@@ -15,18 +15,17 @@ internal sealed class SimulatedDial(SimulatedNode node, PendingDial<SimulatedEnd
 
     public PendingDial<SimulatedEnd> Dial { get; } = dial;
 
-    /// <summary>Callers that wait, as the world counts them; the machine's own count must agree.</summary>
-    public List<SimulatedCaller> Waiters { get; } = [];
-
     public IReadOnlyList<SimulatedAttempt> Attempts => _attempts;
 
     /// <summary>Whether nothing of it is left: the loop has ended, and so has every attempt.</summary>
-    public bool IsOver => _loopEnded && _attempts.TrueForAll(a => a.IsOver);
+    public bool IsOver => !IsPending && _loopEnded && _attempts.TrueForAll(a => a.IsOver);
 
     private SimulatedWorld World => node.World;
 
-    /// <summary>Whether its result was seen, and found to be true.</summary>
-    public bool IsChecked { get; set; }
+    public bool IsPending => Dial.Outcome == DialOutcome.Pending;
+
+    /// <summary>Whether ordinary callers may wait for it.</summary>
+    public bool IsShared => !Dial.IsLane;
 
     /// <summary>Plans the next look at the machine if it told that there is something to do.</summary>
     public void Attend()
@@ -45,6 +44,7 @@ internal sealed class SimulatedDial(SimulatedNode node, PendingDial<SimulatedEnd
             switch (step.Kind)
             {
                 case DialStepKind.Begin:
+                    World.Trace.Write($"{node} {this} gets under way");
                     break;
                 case DialStepKind.Connect:
                     var attempt = new SimulatedAttempt(node, this, step.Target!);
@@ -55,8 +55,9 @@ internal sealed class SimulatedDial(SimulatedNode node, PendingDial<SimulatedEnd
                     _attempts.Single(a => a.Target == step.Target).Admit();
                     break;
                 case DialStepKind.Wait:
-                    double wait = Math.Ceiling(Math.Max(1, (step.Until - now).TotalMilliseconds));
                     _timer?.CallOff();
+                    if (step.Until == TimeSpan.MaxValue) return; // a signal will come
+                    double wait = Math.Ceiling(Math.Max(1, (step.Until - now).TotalMilliseconds));
                     _timer = World.Time.Plan(TimeSpan.FromMilliseconds(wait), "dial timer", Wake);
                     return;
                 case DialStepKind.Settled:
@@ -68,6 +69,9 @@ internal sealed class SimulatedDial(SimulatedNode node, PendingDial<SimulatedEnd
             }
         }
     }
+
+    /// <summary>The node closes: handshakes that go on behind the dial end as well.</summary>
+    public void Close() => _attempts.ForEach(a => a.Cancel());
 
     public override string ToString() => $"dial {number} to {World.NameOf(Dial.Peer)}{(Dial.IsLane ? " (lane)" : "")}";
 
@@ -82,7 +86,7 @@ internal sealed class SimulatedDial(SimulatedNode node, PendingDial<SimulatedEnd
     {
         _loopEnded = true;
         _timer?.CallOff();
-        bool keepHandshakes = Dial.Outcome == DialOutcome.Connected;
+        bool keepHandshakes = Dial.Outcome == DialOutcome.Connected && !node.IsClosed;
         foreach (SimulatedAttempt attempt in _attempts)
         {
             if (!keepHandshakes || !attempt.IsAdmitted) attempt.Cancel();
@@ -149,19 +153,30 @@ internal sealed class SimulatedAttempt(SimulatedNode node, SimulatedDial dial, D
     public override string ToString() =>
         $"{Target.Address} {Target.State} connected={IsConnected} admitted={IsAdmitted} over={IsOver} cause={Cause}";
 
+    // In the order of the real dialer: the policy's say, then the table's.
     private void Succeed(SimulatedAddress address)
     {
         IsOver = true;
         node.Book.MarkGood(dial.Dial.Peer, Target.Address);
-        World.Network.Connected(node, address.Owner, dial.Dial);
+        SimulatedConnection connection = World.Network.Make(node, address.Owner);
+        TransportException? objection = node.DeniesOutbound.Contains(dial.Dial.Peer)
+            ? new TransportException(TransportError.AccessDenied, "denied by policy")
+            : node.Establish(connection.Outbound, dial.Dial);
+        World.Network.Arrive(connection, isWanted: objection is null);
+        if (objection is not null) Report(objection.Error);
     }
 
     private void Fail(TransportError error)
     {
         IsOver = true;
+        node.Book.MarkFailed(dial.Dial.Peer, Target.Address);
+        Report(error);
+    }
+
+    private void Report(TransportError error)
+    {
         Cause = error;
         World.Trace.Write($"{node} {dial}: {Target.Address} failed: {error}");
-        node.Book.MarkFailed(dial.Dial.Peer, Target.Address);
         node.Table.TargetFailed(dial.Dial, Target, error, "injected", World.Time.Now);
     }
 }

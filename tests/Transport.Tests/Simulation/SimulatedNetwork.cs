@@ -1,4 +1,3 @@
-using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Transport.Tests.Simulation;
@@ -11,7 +10,6 @@ internal sealed class SimulatedNetwork(SimulatedWorld world)
 
     private readonly Dictionary<Multiaddr, SimulatedAddress> _addresses = [];
     private readonly TimeSpan[,] _delays = new TimeSpan[SimulatedWorld.MaxNodes, SimulatedWorld.MaxNodes];
-    private readonly bool[,] _denied = new bool[SimulatedWorld.MaxNodes, SimulatedWorld.MaxNodes];
     private readonly List<SimulatedConnection> _connections = [];
     private int _made;
 
@@ -25,9 +23,6 @@ internal sealed class SimulatedNetwork(SimulatedWorld world)
     public void SetDelay(SimulatedNode a, SimulatedNode b, TimeSpan delay) => _delays[a.Index, b.Index] = _delays[b.Index, a.Index] = delay;
 
     public TimeSpan DelayBetween(SimulatedNode a, SimulatedNode b) => _delays[a.Index, b.Index];
-
-    /// <summary>Whether <paramref name="listener"/> turns away what comes in from <paramref name="dialer"/>, once it knows who it is.</summary>
-    public void SetDenied(SimulatedNode listener, SimulatedNode dialer, bool denied) => _denied[listener.Index, dialer.Index] = denied;
 
     /// <summary>When and how connecting to an address ends, decided as it begins.</summary>
     public (TimeSpan After, TransportError? Error) Connect(SimulatedNode from, SimulatedAddress? address)
@@ -55,28 +50,38 @@ internal sealed class SimulatedNetwork(SimulatedWorld world)
         }
     }
 
-    /// <summary>A dialer has secured a connection; the other side learns of it one way later, and may turn it away.</summary>
-    public void Connected(SimulatedNode dialer, SimulatedNode listener, PendingDial<SimulatedEnd> dial)
+    /// <summary>A dialer has secured a connection.</summary>
+    public SimulatedConnection Make(SimulatedNode dialer, SimulatedNode listener)
     {
-        TimeSpan delay = DelayBetween(dialer, listener);
-        var connection = new SimulatedConnection(++_made, dialer, listener, delay);
+        var connection = new SimulatedConnection(++_made, dialer, listener, DelayBetween(dialer, listener));
         _connections.Add(connection);
-        bool taken = dialer.Establish(connection.Outbound, dial);
-        world.Time.Plan(delay, "inbound", () =>
+        return connection;
+    }
+
+    /// <summary>The other side learns of a connection one way later, and may turn it away.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="isWanted">Whether its dialer keeps it; if not, the other side may or may not have taken it before it learns so.</param>
+    public void Arrive(SimulatedConnection connection, bool isWanted)
+    {
+        SimulatedNode listener = connection.Inbound.Node, dialer = connection.Outbound.Node;
+        if (!isWanted) connection.Outbound.IsOver = true;
+        world.Time.Plan(connection.Delay, "inbound", () =>
         {
-            if (!connection.Carries || !listener.IsOnline || _denied[listener.Index, dialer.Index])
+            if (!connection.Carries || !listener.IsOnline || listener.DeniesInbound.Contains(dialer.Id))
             {
                 world.Trace.Write($"{listener} turns {connection} away");
                 End(connection.Inbound);
                 Break(connection, silently: !listener.IsOnline);
             }
-            else if (!listener.Establish(connection.Inbound, null))
+            else if (listener.Establish(connection.Inbound, null) is not null)
             {
+                End(connection.Inbound);
                 Break(connection, silently: false);
             }
         });
-        // One that its dialer does not want any more: the other side may or may not have taken it before it learns so.
-        if (!taken) world.Time.Plan(world.Random.Percent(50) ? TimeSpan.Zero : 2 * delay, "discard", () => Break(connection, silently: false));
+        if (isWanted) return;
+        world.Time.Plan(
+            world.Random.Percent(50) ? TimeSpan.Zero : 2 * connection.Delay, "discard", () => Break(connection, silently: false));
     }
 
     /// <summary>Nothing gets through any more; both ends find out, at once or when their heartbeats fail.</summary>
@@ -112,10 +117,13 @@ internal sealed class SimulatedNetwork(SimulatedWorld world)
 
     private void End(SimulatedEnd end)
     {
-        if (end.IsOver) return;
-        end.IsOver = true;
-        end.IsLive = false;
-        end.Node.Lose(end);
+        if (!end.IsOver)
+        {
+            end.IsOver = true;
+            end.IsLive = false;
+            end.Node.Lose(end);
+        }
+
         if (end.Other.IsOver) _connections.Remove(end.Connection);
     }
 }

@@ -10,52 +10,104 @@ internal sealed partial class SimulatedNode
 
     public void Check()
     {
-        for (int i = 0; i < _dials.Count; i++)
+        int waiting = 0, underWay = 0;
+        foreach (SimulatedDial dial in _dials)
         {
-            SimulatedDial dial = _dials[i];
-            int waiting = dial.Waiters.Count(w => !w.Waiter!.Result.IsCompleted);
-            if (dial.Dial.Waiters.Count != waiting)
-                throw new InvariantException($"{dial} of {this} counts {dial.Dial.Waiters.Count} waiters, there are {waiting}");
-            if (dial.Dial.Outcome != DialOutcome.Pending) continue;
+            if (!dial.IsPending) continue;
             if (IsClosed) throw new InvariantException($"{dial} goes on although {this} is closed");
-            if (dial.Waiters.Count == 0) throw new InvariantException($"nobody waits for {dial} of {this}, which goes on");
-            if (dial.Dial.Stage == DialStage.UnderWay && World.Time.Now > dial.Dial.Plan.Deadline + Lateness) throw new InvariantException($"{dial} of {this} is overdue");
-            if (dial.Dial.IsLane) continue;
-            for (int j = 0; j < i; j++)
-            {
-                if (IsPendingFor(_dials[j], dial.Dial.Peer))
-                    throw new InvariantException($"{_dials[j]} and {dial} of {this} are pending at once");
-            }
+            if (dial.Dial.Waiters.Count == 0) throw new InvariantException($"nobody waits for {dial} of {this}, which goes on");
+            waiting += dial.Dial.Waiters.Count;
+            if (dial.Dial.Stage != DialStage.UnderWay) continue;
+            underWay++;
+            if (World.Time.Now > dial.Dial.Plan.Deadline + Lateness) throw new InvariantException($"{dial} of {this} is overdue");
+        }
 
-            if (_ends.Find(e => e is { IsLive: true, IsLane: false } && e.Peer == dial.Dial.Peer) is { } open)
-                throw new InvariantException($"{dial.Waiters.Count} callers of {this} wait for {dial} although {open} is there");
+        if (underWay > Limits.PendingOutbound) throw new InvariantException($"{underWay} dials of {this} are under way");
+        foreach (SimulatedCaller caller in _callers)
+        {
+            if (caller.Delivery is not null) continue;
+            waiting--;
+            if (!caller.Dials[^1].IsPending) throw new InvariantException($"{caller} of {this} waits for {caller.Dials[^1]}, which is over");
+            if (caller.TakesAny && SharedTo(caller.Peer) is { } open)
+                throw new InvariantException($"{caller} of {this} waits although {open} is there");
+        }
+
+        if (waiting != 0) throw new InvariantException($"the dials of {this} have {waiting} more waiters than there are callers");
+        CheckLimits();
+    }
+
+    // Connections that have ended do not count, although the table may not have been told yet.
+    private void CheckLimits()
+    {
+        int inbound = _ends.Count(e => e is { IsLive: true, IsInbound: true });
+        int outbound = _ends.Count(e => e is { IsLive: true, IsInbound: false });
+        if (inbound > Limits.Inbound || outbound > Limits.Outbound || inbound + outbound > Limits.Total)
+            throw new InvariantException($"{this} has {inbound} connections in and {outbound} out: more than allowed");
+        if (Limits.PerPeer is not { } perPeer) return;
+        foreach (SimulatedNode peer in World.Nodes)
+        {
+            if (_ends.Count(e => e.IsLive && e.Remote == peer) > perPeer) throw new InvariantException($"{this} has too many connections to {peer}");
         }
     }
 
-    /// <summary>A dial has its result. If it failed: is it true that nothing led to the peer?</summary>
-    private void CheckResult(SimulatedDial dial)
+    /// <summary>A caller was turned away: only closing and limits may do that.</summary>
+    private void CheckRefusal(SimulatedCaller caller, SimulatedNode peer, bool isMet, TransportException error)
     {
-        if (dial.IsChecked || dial.Dial.Outcome == DialOutcome.Pending) return;
-        dial.IsChecked = true;
-        if (dial.Dial.Outcome != DialOutcome.Failed) return;
-        TransportException error = dial.Dial.Error!;
-        World.Trace.Write($"{this}: {dial} failed with {error.Error}, {error.Attempts.Count} addresses");
-        if (error.Error != TransportError.DialFailure) throw new InvariantException($"{dial} of {this} failed with {error.Error}");
-        bool expired = World.Time.Now >= dial.Dial.Plan.Deadline;
-        if (error.Attempts.Count != dial.Dial.Plan.Targets.Count)
-            throw new InvariantException($"{dial} of {this} reports {error.Attempts.Count} of {dial.Dial.Plan.Targets.Count} addresses");
-        foreach (DialAttempt told in error.Attempts)
-        {
-            SimulatedAttempt? real = dial.Attempts.FirstOrDefault(a => a.Target.Address == told.Address);
-            if (real?.Cause is { } cause)
-            {
-                if (cause != told.Error) throw new InvariantException($"{dial} of {this} reports {told.Error} of {told.Address}; it was {cause}");
-                continue;
-            }
+        World.Trace.Write($"{this}: {caller} is refused: {error.Error}");
+        if (IsClosed && error.Error == TransportError.Aborted) return;
+        if (isMet && error.Error == TransportError.AccessDenied && Vetoes.Contains(peer.Id)) return;
+        if (!isMet || error.Error != TransportError.LimitExceeded || !IsFull(peer, isInbound: false))
+            throw new InvariantException($"{caller} of {this} was refused: {error.Message}");
+    }
 
-            // Without a failure of its own, only the end of the dial's time ends an attempt.
-            if (!expired || told.Error != TransportError.Timeout)
-                throw new InvariantException($"{dial} of {this} failed although {told.Address} had not ({real})");
+    /// <summary>A connection was not listed: is there a reason?</summary>
+    private void CheckDiscard(SimulatedEnd end, PendingDial<SimulatedEnd>? dial, TransportException error)
+    {
+        bool isTrue = error.Error == TransportError.LimitExceeded
+            ? IsFull(end.Remote, end.IsInbound)
+            : IsClosed || dial?.Outcome is DialOutcome.Cancelled or DialOutcome.Failed;
+        if (!isTrue) throw new InvariantException($"{this} does not want {end}: {error.Message}");
+    }
+
+    private bool IsFull(SimulatedNode peer, bool isInbound)
+    {
+        int inbound = _ends.Count(e => e is { IsLive: true, IsInbound: true }), outbound = _ends.Count(e => e is { IsLive: true, IsInbound: false });
+        return inbound + outbound >= Limits.Total || _ends.Count(e => e.IsLive && e.Remote == peer) >= Limits.PerPeer
+            || (isInbound ? inbound >= Limits.Inbound : outbound >= Limits.Outbound);
+    }
+
+    /// <summary>A caller has its result. If it is a failure: is it true that nothing led to the peer?</summary>
+    private void CheckResult(SimulatedCaller caller)
+    {
+        if (caller.Waiter!.Result is { IsCompletedSuccessfully: true } success)
+        {
+            if (success.Result.Peer != caller.Peer) throw new InvariantException($"{caller} of {this} was given {success.Result}");
+            return;
+        }
+
+        var error = (TransportException)caller.Waiter.Result.Exception!.InnerException!;
+        if (error.Error == TransportError.Aborted && (IsClosed || _aborted.Contains(caller.Dials[^1]))) return;
+        if (error.Error != TransportError.DialFailure) throw new InvariantException($"{caller} of {this} failed with {error.Error}: {error.Message}");
+        if (caller.TakesAny && SharedTo(caller.Peer) is { } open) throw new InvariantException($"{caller} of {this} failed although {open} is there");
+        SimulatedDial? other = _dials.Find(d => d.IsShared && d.IsPending && d.Dial.Peer == caller.Peer
+            && (d.Dial.Stage != DialStage.UnderWay || World.Time.Now < d.Dial.Plan.Deadline));
+        if (other is not null && caller.Dials[^1].IsShared) throw new InvariantException($"{caller} of {this} failed although {other} is under way");
+        int tried = caller.Dials.Sum(d => d.Dial.Plan.Targets.Count);
+        if (error.Attempts.Count != tried) throw new InvariantException($"{caller} of {this} was told of {error.Attempts.Count} of {tried} addresses");
+        foreach (SimulatedDial dial in caller.Dials) CheckFailure(caller, dial, error);
+    }
+
+    private void CheckFailure(SimulatedCaller caller, SimulatedDial dial, TransportException error)
+    {
+        bool expired = World.Time.Now >= dial.Dial.Plan.Deadline ;
+        foreach (DialTarget target in dial.Dial.Plan.Targets)
+        {
+            SimulatedAttempt? real = dial.Attempts.FirstOrDefault(a => a.Target == target);
+            TransportError cause = real?.Cause ?? TransportError.Timeout;
+            if (real?.Cause is null && !expired)
+                throw new InvariantException($"{caller} of {this} failed although {target.Address} of {dial} had not ({real})");
+            if (!error.Attempts.Any(a => a.Address == target.Address && a.Error == cause))
+                throw new InvariantException($"{caller} of {this} was not told that {target.Address} of {dial} failed with {cause}");
         }
     }
 
@@ -68,7 +120,7 @@ internal sealed partial class SimulatedNode
         if (Table.Machine.Connections.Count > 0) throw new InvariantException($"the table of {this} still has {Table.Machine.Connections[0]}");
         foreach (SimulatedNode peer in World.Nodes)
         {
-            if (Table.Machine.WaiterCount(peer.Id) != 0) throw new InvariantException($"the table of {this} still has waiters for {peer}");
+            if (Table.Machine.WaiterCount(peer.Id) + Table.Machine.PendingCount(peer.Id) != 0) throw new InvariantException($"the table of {this} still has dials to {peer}");
         }
     }
 }

@@ -12,10 +12,13 @@ internal sealed partial class SimulatedNode
     private readonly List<SimulatedDial> _dials = []; // those that are not over
     private readonly List<SimulatedEnd> _ends = []; // those listed in the table
     private readonly List<SimulatedCaller> _callers = []; // those that wait
+    private readonly HashSet<SimulatedDial> _aborted = [];
     private int _dialsMade;
 
-    public SimulatedNode(SimulatedWorld world, int index, PeerId id, DialTable table)
+    public SimulatedNode(SimulatedWorld world, int index, PeerId id, DialTable table, ConnectionLimits limits)
     {
+        Limits = limits;
+        table.Begin(limits, world.Random.Fraction);
         World = world;
         Index = index;
         Id = id;
@@ -30,9 +33,20 @@ internal sealed partial class SimulatedNode
 
     public DialTable Table { get; }
 
+    public ConnectionLimits Limits { get; }
+
     public AddressBook Book { get; } = new();
 
     public List<SimulatedAddress> Addresses { get; } = [];
+
+    /// <summary>Peers whose connections the policy refuses once they are made from here.</summary>
+    public HashSet<PeerId> DeniesOutbound { get; } = [];
+
+    /// <summary>Peers whose connections the policy turns away.</summary>
+    public HashSet<PeerId> DeniesInbound { get; } = [];
+
+    /// <summary>Peers that the policy does not let be dialed.</summary>
+    public HashSet<PeerId> Vetoes { get; } = [];
 
     public bool IsOnline { get; set; } = true;
 
@@ -43,52 +57,64 @@ internal sealed partial class SimulatedNode
     public IReadOnlyList<SimulatedDial> Dials => _dials;
 
     /// <summary>Asks for a connection as the swarm does for its callers.</summary>
-    /// <param name="peer">The peer.</param>
-    /// <param name="addresses">Addresses the caller gives.</param>
-    /// <param name="patience">When the caller leaves; null: never.</param>
-    public SimulatedCaller Connect(SimulatedNode peer, IReadOnlyList<SimulatedAddress> addresses, TimeSpan? patience)
+    public SimulatedCaller Connect(SimulatedNode peer, Wish wish)
     {
-        var caller = new SimulatedCaller(World.NextNumber(), peer.Id, World.Time.Now);
-        World.Trace.Write($"{this}: {caller} wants {peer}");
-        Book.Add(peer.Id, addresses.Select(a => a.Address), given: true);
-        if (Table.Find(peer.Id) is { } open)
+        var caller = new SimulatedCaller(World.NextNumber(), peer.Id, wish.Condition);
+        World.Trace.Write($"{this}: {caller} wants {peer} ({wish.Condition}{(wish.IsPatient ? ", patient" : "")})");
+        Book.Add(peer.Id, wish.Addresses.Select(a => a.Address), given: true);
+        var request = new DialRequest(wish.Condition, [.. wish.Addresses.Select(a => a.Candidate)], DialTimeout)
         {
-            Give(caller, open);
-            return caller;
-        }
-
-        List<DialCandidate> candidates = Candidates(peer.Id);
-        bool pending = _dials.Exists(d => IsPendingFor(d, peer.Id));
+            UsesKnown = wish.UsesKnown,
+            IsPatient = wish.IsPatient,
+        };
+        bool isConnected = SharedTo(peer.Id) is not null, isDialing = PendingTo(peer.Id) is not null;
+        bool isMet = wish.Condition switch
+        {
+            DialCondition.Always => true,
+            DialCondition.Disconnected => !isConnected,
+            DialCondition.NotDialing => !isDialing,
+            _ => !isConnected && !isDialing,
+        };
         JoinResult<SimulatedEnd> joined;
         try
         {
-            var request = new DialRequest(DialCondition.DisconnectedAndNotDialing, candidates, DialTimeout);
-            joined = Table.Join(peer.Id, request, World.Time.Now);
+            // In the order of the real dialer: the condition, the policy's veto, the addresses.
+            joined = Table.Join(peer.Id, request, World.Time.Now, mayStart: false);
+            if (joined.Kind == JoinKind.NeedsDial)
+            {
+                if (!isMet) throw new InvariantException($"{caller} of {this} needs a dial although its condition is not met");
+                if (Vetoes.Contains(peer.Id)) throw new TransportException(TransportError.AccessDenied, "vetoed by policy");
+                if (request.UsesKnown) request = request with { Candidates = [.. request.Candidates, .. Candidates(peer.Id)] };
+                joined = Table.Join(peer.Id, request, World.Time.Now, mayStart: true);
+            }
         }
         catch (TransportException e)
         {
-            Refuse(caller, e);
+            CheckRefusal(caller, peer, isMet, e);
+            caller.Fail(e);
             return caller;
         }
 
-        if (joined.Connection is not null)
+        World.Trace.Write($"{this}: {caller} has {joined.Kind}");
+        caller.TakesAny = !(isMet && (isConnected || wish.Condition == DialCondition.Always));
+        switch (joined.Kind)
         {
-            Give(caller, joined.Connection);
-        }
-        else if (joined.Dial is null)
-        {
-            if (pending || candidates.Count > 0) throw new InvariantException($"{caller} of {this} got neither a connection nor a dial");
-            caller.Fail(DialFailure.NoAddresses(peer.Id));
-        }
-        else
-        {
-            bool isNew = joined.Kind == JoinKind.Started;
-            if (isNew == pending) throw new InvariantException($"{caller} of {this}: new dial {isNew} while one is pending: {pending}");
-            SimulatedDial dial = isNew ? Drive(joined.Dial) : _dials.Single(d => d.Dial == joined.Dial);
-            Wait(caller, dial, joined.Waiter!, patience);
-            if (isNew) dial.Run();
+            case JoinKind.Open:
+                if (isMet || joined.Connection is not { IsLive: true, IsLane: false } || joined.Connection.Peer != peer.Id)
+                    throw new InvariantException($"{caller} of {this} was given {joined.Connection}, which is not for it");
+                caller.Take(joined.Connection);
+                return caller;
+            case JoinKind.NoAddresses:
+                if (request.Candidates.Count > 0 || isDialing || !isMet) throw new InvariantException($"{caller} of {this} got nothing");
+                caller.Fail(DialFailure.NoAddresses(peer.Id));
+                return caller;
+            case JoinKind.Started when !isMet:
+                throw new InvariantException($"{caller} of {this} started a dial although its condition is not met");
+            case JoinKind.Joined when !isDialing:
+                throw new InvariantException($"{caller} of {this} joined a dial that nobody knows");
         }
 
+        Wait(caller, joined, wish.Patience);
         return caller;
     }
 
@@ -97,40 +123,47 @@ internal sealed partial class SimulatedNode
     {
         List<DialCandidate> candidates = Candidates(peer.Id);
         if (candidates.Count == 0 || IsClosed) return;
-        var caller = new SimulatedCaller(World.NextNumber(), peer.Id, World.Time.Now);
+        var caller = new SimulatedCaller(World.NextNumber(), peer.Id, DialCondition.Always);
         World.Trace.Write($"{this}: {caller} wants a lane to {peer}");
-        JoinResult<SimulatedEnd> lane = Table.NewLane(peer.Id, candidates, World.Time.Now, DialTimeout);
-        SimulatedDial dial = Drive(lane.Dial!);
-        Wait(caller, dial, lane.Waiter!, patience);
-        dial.Run();
+        try
+        {
+            Wait(caller, Table.NewLane(peer.Id, candidates, World.Time.Now, DialTimeout), patience);
+        }
+        catch (TransportException e)
+        {
+            CheckRefusal(caller, peer, isMet: true, e);
+            caller.Fail(e);
+        }
     }
 
     /// <summary>Discovery, or somebody, gave addresses.</summary>
     public void Learn(SimulatedNode peer, IReadOnlyList<SimulatedAddress> addresses)
     {
+        if (IsClosed) return;
         World.Trace.Write($"{this} learns {addresses.Count} addresses of {peer}");
         Book.Add(peer.Id, addresses.Select(a => a.Address), given: true);
-        Table.Learn(peer.Id, [.. addresses.Select(a => a.Candidate)], World.Time.Now);
+        Table.Learn(peer.Id, [.. addresses.Select(a => a.Candidate)], isNews: true, World.Time.Now);
     }
 
-    /// <summary>Lists a connection; false: it is not wanted.</summary>
-    public bool Establish(SimulatedEnd end, PendingDial<SimulatedEnd>? dial)
+    /// <summary>Lists a connection; if it is refused, says why.</summary>
+    public TransportException? Establish(SimulatedEnd end, PendingDial<SimulatedEnd>? dial)
     {
-        // A lane has one connection; a second handshake of its dial that ends well is as good as any other.
-        end.IsLane = dial is { IsLane: true, Outcome: DialOutcome.Pending };
-        Establishment made = Table.Establish(end.Peer, end, dial);
-        if (made.Refused is not null)
+        bool isLaneOfItsOwn = dial is { IsLane: true, Outcome: DialOutcome.Pending };
+        Establishment established = Table.Establish(end.Peer, end, dial);
+        if (established.Refused is { } refusal)
         {
-            World.Trace.Write($"{this} does not want {end}");
-            end.IsOver = true;
+            CheckDiscard(end, dial, refusal);
+            World.Trace.Write($"{this} refuses {end}: {refusal.Error}");
             end.IsLive = false;
-            return false;
+            return refusal;
         }
 
-        World.Trace.Write($"{this} lists {end}, {made.Count} to {end.Remote}");
+        World.Trace.Write($"{this} lists {end}, {established.Count} to {end.Remote}");
+        if (established.IsLane != isLaneOfItsOwn) throw new InvariantException($"{this} lists {end} as a lane: {established.IsLane}");
+        end.IsLane = established.IsLane;
         end.IsListed = true;
         _ends.Add(end);
-        return true;
+        return null;
     }
 
     /// <summary>An end is over; the table is told a moment later, as by a real connection's owner.</summary>
@@ -146,6 +179,15 @@ internal sealed partial class SimulatedNode
         });
     }
 
+    /// <summary>Gives up the dials to a peer.</summary>
+    public void Abort(SimulatedNode peer)
+    {
+        if (PendingTo(peer.Id) is null) return;
+        World.Trace.Write($"{this} aborts dials to {peer}");
+        _aborted.UnionWith(_dials.Where(d => d.Dial.Peer == peer.Id));
+        Table.Abort(peer.Id);
+    }
+
     /// <summary>Closes the node for good.</summary>
     public void Close()
     {
@@ -153,6 +195,7 @@ internal sealed partial class SimulatedNode
         World.Trace.Write($"{this} closes");
         IsClosed = true;
         Table.Close();
+        foreach (SimulatedDial dial in _dials) dial.Close();
         World.Time.Plan(World.Jitter(), "close connections", () =>
         {
             IsOnline = false;
@@ -163,83 +206,72 @@ internal sealed partial class SimulatedNode
     /// <summary>Sees to what the machines signalled during an event: wakes loops, hands out results.</summary>
     public void Attend()
     {
+        foreach (SimulatedCaller caller in _callers)
+        {
+            if (caller.Waiter!.Dial is { } dial && caller.Dials[^1].Dial != dial) caller.Dials.Add(DriverOf(dial));
+            if (!caller.Waiter.Result.IsCompleted || caller.Delivery is not null) continue;
+            CheckResult(caller);
+            caller.Delivery = World.Time.Plan(World.Jitter(), "delivery", () => Deliver(caller));
+        }
+
         for (int i = _dials.Count - 1; i >= 0; i--)
         {
-            SimulatedDial dial = _dials[i];
-            dial.Attend();
-            CheckResult(dial);
-            foreach (SimulatedCaller caller in dial.Waiters)
-            {
-                if (caller.Waiter!.Result.IsCompleted)
-                    caller.Delivery ??= World.Time.Plan(World.Jitter(), "delivery", () => Deliver(caller, dial));
-            }
-
-            if (dial.IsOver && dial.Waiters.Count == 0) _dials.RemoveAt(i);
+            _dials[i].Attend();
+            if (_dials[i].IsOver) _dials.RemoveAt(i);
         }
     }
 
     public override string ToString() => $"n{Index}";
 
-    private static bool IsPendingFor(SimulatedDial dial, PeerId peer) =>
-        dial.Dial is { IsLane: false, Outcome: DialOutcome.Pending } && dial.Dial.Peer == peer;
+    private SimulatedEnd? SharedTo(PeerId peer) => _ends.Find(e => e is { IsLive: true, IsLane: false } && e.Peer == peer);
+
+    private SimulatedDial? PendingTo(PeerId peer) => _dials.Find(d => d.IsShared && d.IsPending && d.Dial.Peer == peer);
+
+    private SimulatedDial DriverOf(PendingDial<SimulatedEnd> dial) => _dials.Single(d => d.Dial == dial);
 
     private List<DialCandidate> Candidates(PeerId peer) => [.. Book.Get(peer).Select(a => World.Network.At(a)!.Candidate)];
 
-    private SimulatedDial Drive(PendingDial<SimulatedEnd> dial)
+    private void Wait(SimulatedCaller caller, JoinResult<SimulatedEnd> joined, TimeSpan? patience)
     {
-        var driven = new SimulatedDial(this, dial, ++_dialsMade);
-        _dials.Add(driven);
-        World.Trace.Write($"{this} starts {driven} with {dial.Plan.Targets.Count} addresses");
-        return driven;
-    }
-
-    private void Wait(SimulatedCaller caller, SimulatedDial dial, DialWaiter<SimulatedEnd> waiter, TimeSpan? patience)
-    {
-        _callers.Add(caller);
-        caller.Dial = dial;
-        caller.Waiter = waiter;
-        dial.Waiters.Add(caller);
-        if (patience is not { } limit) return;
-        caller.Cancellation = World.Time.Plan(limit, "caller leaves", () =>
+        SimulatedDial dial;
+        if (joined.Kind == JoinKind.Started)
         {
-            World.Trace.Write($"{this}: {caller} leaves {dial}");
-            caller.Leave();
-            Leave(caller, dial);
-        });
+            dial = new SimulatedDial(this, joined.Dial!, ++_dialsMade);
+            _dials.Add(dial);
+            World.Trace.Write($"{this} makes {dial} with {dial.Dial.Plan.Targets.Count} addresses");
+        }
+        else
+        {
+            dial = DriverOf(joined.Dial!);
+        }
+
+        caller.Waiter = joined.Waiter;
+        caller.Dials.Add(dial);
+        _callers.Add(caller);
+        if (patience is { } limit) caller.Cancellation = World.Time.Plan(limit, "caller leaves", () => Leave(caller));
+        if (joined.Kind == JoinKind.Started) dial.Run();
     }
 
-    private void Deliver(SimulatedCaller caller, SimulatedDial dial)
+    private void Deliver(SimulatedCaller caller)
     {
         Task<SimulatedEnd> result = caller.Waiter!.Result;
         if (result.IsCompletedSuccessfully) caller.Take(result.Result);
         else caller.Fail((TransportException)result.Exception!.InnerException!);
         World.Trace.Write($"{this}: {caller} gets {caller.Connection?.ToString() ?? caller.Error!.Error.ToString()}");
-        Leave(caller, dial);
-    }
-
-    private void Leave(SimulatedCaller caller, SimulatedDial dial)
-    {
         _callers.Remove(caller);
-        dial.Waiters.Remove(caller);
-        bool wasPending = dial.Dial.Outcome == DialOutcome.Pending;
-        Table.Leave(caller.Waiter!);
-        if (!wasPending) return;
-        if (dial.Waiters.Count > 0 && dial.Dial.Outcome != DialOutcome.Pending)
-            throw new InvariantException($"{caller} left {dial} of {this}, which ended it for {dial.Waiters.Count} others");
-        if (dial.Waiters.Count == 0 && dial.Dial.Outcome == DialOutcome.Pending)
-            throw new InvariantException($"{caller} was the last to leave {dial} of {this}, which goes on");
+        Table.Leave(caller.Waiter); // as the real caller does, whatever it got
     }
 
-    private void Give(SimulatedCaller caller, SimulatedEnd connection)
+    private void Leave(SimulatedCaller caller)
     {
-        if (!connection.IsLive || connection.IsLane || connection.Peer != caller.Peer)
-            throw new InvariantException($"{caller} of {this} was given {connection}, which is not for it");
-        caller.Take(connection);
-    }
-
-    private void Refuse(SimulatedCaller caller, TransportException error)
-    {
-        if (!IsClosed) throw new InvariantException($"{caller} of {this} was refused: {error.Message}");
-        caller.Fail(error);
+        SimulatedDial? dial = caller.Waiter!.Dial is { } pending ? DriverOf(pending) : null;
+        World.Trace.Write($"{this}: {caller} leaves {dial?.ToString() ?? "with its result on the way"}");
+        caller.Leave();
+        _callers.Remove(caller);
+        Table.Leave(caller.Waiter);
+        if (dial is null) return;
+        int others = _callers.Count(c => c.Waiter!.Dial == dial.Dial || (c.Dials[^1] == dial && c.Delivery is null));
+        if (others > 0 && !dial.IsPending) throw new InvariantException($"{caller} left {dial} of {this}, which ended it for {others} others");
+        if (others == 0 && dial.IsPending) throw new InvariantException($"{caller} was the last to leave {dial} of {this}, which goes on");
     }
 }

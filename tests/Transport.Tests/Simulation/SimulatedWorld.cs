@@ -26,7 +26,8 @@ internal sealed class SimulatedWorld
         Random = new SeededRandom(seed);
         Trace = new Trace(Time, trace);
         Network = new SimulatedNetwork(this);
-        _nodes = [.. Enumerable.Range(0, Random.Between(2, MaxNodes)).Select(i => new SimulatedNode(this, i, Ids[i], Faults.TableWith(fault)))];
+        HasLimits = Random.Percent(25);
+        _nodes = [.. Enumerable.Range(0, Random.Between(2, MaxNodes)).Select(i => new SimulatedNode(this, i, Ids[i], Faults.TableWith(fault), DrawLimits()))];
         foreach (SimulatedNode node in _nodes) AddAddresses(node);
         for (int i = 0; i < _nodes.Length; i++)
         {
@@ -43,6 +44,9 @@ internal sealed class SimulatedWorld
     public Trace Trace { get; }
 
     public SimulatedNetwork Network { get; }
+
+    /// <summary>Whether the nodes of this world limit their connections.</summary>
+    public bool HasLimits { get; }
 
     public IReadOnlyList<SimulatedNode> Nodes => _nodes;
 
@@ -100,6 +104,15 @@ internal sealed class SimulatedWorld
             Network.Add(address);
         }
     }
+
+    private ConnectionLimits DrawLimits() => new()
+    {
+        PendingOutbound = Random.Percent(30) ? Random.Between(1, 4) : null,
+        Inbound = HasLimits && Random.Percent(40) ? Random.Between(1, 8) : null,
+        Outbound = HasLimits && Random.Percent(40) ? Random.Between(1, 8) : null,
+        PerPeer = HasLimits && Random.Percent(40) ? Random.Between(1, 3) : null,
+        Total = HasLimits && Random.Percent(40) ? Random.Between(2, 12) : null,
+    };
 
     private TimeSpan DrawDelay() => Random.Below(3) switch
     {

@@ -42,6 +42,7 @@ public sealed class SimulationTests
     [InlineData(Fault.AnyWaiterCancelsTheDial)]
     [InlineData(Fault.DialsGoOnWithoutWaiters)]
     [InlineData(Fault.FirstErrorEndsTheDial)]
+    [InlineData(Fault.FailingDialFailsOthers)]
     [InlineData(Fault.LostConnectionsStayListed)]
     internal void The_suite_catches(Fault fault)
     {
