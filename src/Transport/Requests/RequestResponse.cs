@@ -14,9 +14,12 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
 {
     private readonly Swarm _swarm;
     private readonly RequestEvents _events = new();
-    private readonly CancellationTokenSource _closing = new();
+    private readonly CancellationTokenSource _closing = new(); // never disposed: it holds no timer
+    private readonly RequestClient? _client;
+    private readonly RequestServer<TRequest, TResponse>? _server;
     private readonly StreamHandler? _handler;
-    private long _lastId;
+    private readonly Lock _lock = new();
+    private Task? _disposal; // _lock
 
     /// <summary>Serves the protocol on <paramref name="swarm"/> from now on, on the side or sides that its options say.</summary>
     /// <param name="swarm">The node; it outlives this object.</param>
@@ -25,6 +28,17 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
     /// <exception cref="ArgumentException">A handler is missing or superfluous.</exception>
     public RequestResponse(
         Swarm swarm, RequestProtocol<TRequest, TResponse> protocol, RequestHandler<TRequest, TResponse>? handler = null)
+        : this(swarm, protocol, handler, Random.Shared.NextDouble)
+    {
+    }
+
+    /// <summary>As the public constructor.</summary>
+    /// <param name="swarm">The node.</param>
+    /// <param name="protocol">The protocol.</param>
+    /// <param name="handler">Answers requests.</param>
+    /// <param name="random">From 0 to below 1; spreads retries. Called under a lock.</param>
+    internal RequestResponse(
+        Swarm swarm, RequestProtocol<TRequest, TResponse> protocol, RequestHandler<TRequest, TResponse>? handler, Func<double> random)
     {
         ArgumentNullException.ThrowIfNull(swarm);
         ArgumentNullException.ThrowIfNull(protocol);
@@ -38,9 +52,11 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
 
         _swarm = swarm;
         Protocol = protocol;
+        if (protocol.Options.Direction.HasFlag(RequestDirection.Outbound))
+            _client = new RequestClient(swarm, protocol.Id, protocol.Options, _events, random);
         if (handler is null) return;
-        var server = new RequestServer<TRequest, TResponse>(protocol, handler, _events, swarm.Time, _closing.Token);
-        _handler = server.ServeAsync;
+        _server = new RequestServer<TRequest, TResponse>(protocol, handler, _events, swarm.Time, _closing.Token);
+        _handler = _server.ServeAsync;
         swarm.Handle(protocol.Id, _handler);
     }
 
@@ -57,8 +73,34 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
         PeerId peer, TRequest request, RequestOptions? options = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(peer);
-        var id = new OutboundRequestId(Interlocked.Increment(ref _lastId));
-        return new OutboundRequest<TResponse>(id, peer, Task.CompletedTask, RunAsync(peer, request, cancellationToken));
+        RequestClient client = _client
+            ?? throw new InvalidOperationException($"{Protocol.Id} is inbound only ({nameof(RequestProtocolOptions.Direction)})");
+        options ??= RequestOptions.Default;
+        MessageBuffer? payload = null;
+        (RequestFailure Failure, string Message, Exception? Cause)? refusal = null;
+        try
+        {
+            if (cancellationToken.IsCancellationRequested) refusal = (RequestFailure.Cancelled, "the caller had cancelled", null);
+            else payload = MessageIo.Encode(Protocol.RequestCodec, request, Protocol.Options.MaxRequestSize);
+        }
+        catch (MessageTooLongException)
+        {
+            refusal = (
+                RequestFailure.LimitExceeded,
+                $"the request is longer than {Protocol.Options.MaxRequestSize} bytes ({nameof(RequestProtocolOptions.MaxRequestSize)})",
+                null);
+        }
+        catch (Exception e)
+        {
+            refusal = (RequestFailure.Io, $"the request cannot be encoded: {e.Message}", e);
+        }
+
+        var call = new OutboundCall<TResponse>(
+            peer, payload, Protocol.ResponseCodec, Protocol.Options.MaxResponseSize, options.Timeout ?? Protocol.Options.Timeout, options,
+            cancellationToken);
+        if (refusal is { } reason) client.Refuse(call, reason.Failure, reason.Message, reason.Cause);
+        else client.Begin(call, options);
+        return new OutboundRequest<TResponse>(new OutboundRequestId(call.Id), peer, call.Accepted, call.Result);
     }
 
     /// <summary>Sends a request and returns its response.</summary>
@@ -70,29 +112,30 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
         Begin(peer, request, options, cancellationToken).Response;
 
     /// <summary>Whether a request is still queued, under way or waiting to be tried again.</summary>
-    public bool IsPending(OutboundRequestId id) => id.Value > 0 && id.Value <= _lastId;
+    public bool IsPending(OutboundRequestId id) => _client?.IsPending(id) ?? false;
 
     /// <summary>What happens to requests and responses from now on. A slow reader loses the oldest events, never blocks anybody.</summary>
     /// <remarks>Watching begins with this call. At most 4,096 events are kept for a reader. Ends when this object is disposed.</remarks>
     public IAsyncEnumerable<RequestEvent> WatchAsync(CancellationToken cancellationToken = default) => _events.WatchAsync(cancellationToken);
 
+    /// <summary>The sending side, for tests; null if the protocol is inbound only.</summary>
+    internal RequestClient? Client => _client;
+
     /// <summary>
-    /// Fails every pending request with <see cref="RequestFailure.Aborted"/>, serves the protocol no more and ends the events.
+    /// Fails every pending request with <see cref="RequestFailure.Aborted"/>, serves the protocol no more, waits for the handlers
+    /// (so it must not be awaited by one) and ends the events.
     /// </summary>
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync()
     {
-        await _closing.CancelAsync().ConfigureAwait(false);
-        _events.Complete();
+        lock (_lock) return new ValueTask(_disposal ??= Task.Run(CloseAsync));
     }
 
-    private async Task<TResponse> RunAsync(PeerId peer, TRequest request, CancellationToken cancellationToken)
+    private async Task CloseAsync()
     {
-        using MessageBuffer encoded = MessageIo.Encode(Protocol.RequestCodec, request, Protocol.Options.MaxRequestSize);
-        PeerStream stream = await _swarm.OpenStreamAsync(peer, Protocol.Id, cancellationToken).ConfigureAwait(false);
-        await using var scope = stream.ConfigureAwait(false);
-        await MessageIo.SendAsync(stream.Output, encoded.Written, cancellationToken).ConfigureAwait(false);
-        (bool any, TResponse response) = await MessageIo.ReceiveAsync(
-            stream.Input, Protocol.ResponseCodec, Protocol.Options.MaxResponseSize, cancellationToken).ConfigureAwait(false);
-        return any ? response : throw new RequestException(RequestFailure.ResponseOmitted, "the peer ended the stream without a response");
+        if (_handler is not null) _swarm.RemoveHandler(Protocol.Id, _handler);
+        await _closing.CancelAsync().ConfigureAwait(false);
+        if (_client is not null) await _client.CloseAsync().ConfigureAwait(false);
+        if (_server is not null) await _server.DrainAsync().ConfigureAwait(false);
+        _events.Complete();
     }
 }

@@ -13,14 +13,19 @@ internal sealed class RequestServer<TRequest, TResponse>(
     TimeProvider time, CancellationToken closing)
 {
     private readonly ConditionalWeakTable<PeerConnection, SemaphoreSlim> _places = [];
+    private readonly ActivityCount _activity = new();
     private long _lastId; // interlocked
 
     private RequestProtocolOptions Options => protocol.Options;
+
+    /// <summary>Waits until every handler has ended. Called once.</summary>
+    public Task DrainAsync() => _activity.DrainAsync();
 
     /// <summary>Serves one stream; as a <see cref="StreamHandler"/>.</summary>
     public async Task ServeAsync(PeerStream stream, CancellationToken over)
     {
         var context = new RequestContext(new InboundRequestId(Interlocked.Increment(ref _lastId)), stream);
+        _activity.Enter();
         using var deadline = new CancellationTokenSource(Options.Timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(over, closing, deadline.Token);
         try
@@ -42,6 +47,10 @@ internal sealed class RequestServer<TRequest, TResponse>(
             (InboundFailure failure, string message) = Explain(e);
             Report(context, failure, message);
             if (e is HandlerException) throw; // it is the application's: the swarm logs it
+        }
+        finally
+        {
+            _activity.Leave();
         }
 
         (InboundFailure Failure, string Message) Explain(Exception e) => e switch
