@@ -250,7 +250,8 @@ internal sealed class RequestClient : IConnectionObserver
         catch (Exception e)
         {
             stream?.Reset();
-            FlightReach reach = stream is null ? FlightReach.NotBegun : FlightReach.Unknown;
+            FlightReach reach = stream is null ? FlightReach.NotBegun
+                : e is TransportException { NotTaken: true } ? FlightReach.NotTaken : FlightReach.Unknown;
             (RequestFailure failure, string message, bool isPassing) = Explain(e, flight);
             _queue.Failed(flight, failure, message, e is ResponseOmittedException ? null : e, reach, isPassing, Now, steps);
         }
