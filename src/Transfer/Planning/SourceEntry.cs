@@ -2,9 +2,12 @@ namespace FastShare.Transfer.Planning;
 
 /// <summary>A manifest entry and where it stands on this machine.</summary>
 /// <param name="Entry">What the peer is told.</param>
-/// <param name="FullPath">Absolute path here.</param>
-internal sealed record SourceEntry(ManifestEntry Entry, string FullPath)
+/// <param name="Root">The folder here that the entry's path is relative to; absolute.</param>
+internal sealed record SourceEntry(ManifestEntry Entry, string Root)
 {
+    /// <summary>Absolute path here.</summary>
+    public string FullPath => Path.Combine(Root, Entry.Path);
+
     /// <summary>Its inode number when it was listed; 0 where unknown.</summary>
     public ulong FileId { get; init; }
 

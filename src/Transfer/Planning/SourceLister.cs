@@ -200,7 +200,7 @@ internal sealed class SourceLister
                 stat.ModifiedUnixNanoseconds, target);
             // what the receiver would refuse, the whole manifest with it, is not even offered
             _validator.Add(entry);
-            return new SourceEntry(entry, Path.Combine(root, path)) { FileId = stat.FileId, Device = stat.Device };
+            return new SourceEntry(entry, root) { FileId = stat.FileId, Device = stat.Device };
         }
         catch (TransferException e)
         {

@@ -11,7 +11,7 @@ namespace FastShare.Transfer.Sessions;
 internal sealed class OfferedManifest(long maxEntries)
 {
     private readonly Lock _gate = new();
-    private readonly List<ManifestEntry> _entries = []; // guarded by _gate
+    private readonly EntryLog _entries = new(); // guarded by _gate
     private readonly ManifestValidator _validator = new(); // guarded by _gate
     private readonly Pulse _news = new();
     private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -25,7 +25,7 @@ internal sealed class OfferedManifest(long maxEntries)
     {
         get
         {
-            lock (_gate) return (uint)_entries.Count;
+            lock (_gate) return _entries.Count;
         }
     }
 
@@ -41,7 +41,7 @@ internal sealed class OfferedManifest(long maxEntries)
     {
         get
         {
-            lock (_gate) return _entries[(int)id];
+            lock (_gate) return _entries[id];
         }
     }
 

@@ -9,7 +9,9 @@ namespace FastShare.Transfer.Sessions;
 internal sealed class SourceManifest(IReadOnlyList<string> paths)
 {
     private readonly Lock _gate = new();
-    private readonly List<SourceEntry> _entries = []; // guarded by _gate
+    private readonly EntryLog _entries = new(); // guarded by _gate
+    private readonly List<(ulong FileId, int Place)> _identities = []; // guarded by _gate; by id
+    private readonly List<(string Root, ulong Device)> _places = []; // guarded by _gate; few
     private readonly Pulse _news = new();
     private long _files; // guarded by _gate
     private long _bytes; // guarded by _gate
@@ -19,7 +21,7 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths)
     {
         get
         {
-            lock (_gate) return (uint)_entries.Count;
+            lock (_gate) return _entries.Count;
         }
     }
 
@@ -45,7 +47,11 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths)
     {
         get
         {
-            lock (_gate) return _entries[(int)id];
+            lock (_gate)
+            {
+                (ulong fileId, int place) = _identities[(int)id];
+                return new SourceEntry(_entries[id], _places[place].Root) { FileId = fileId, Device = _places[place].Device };
+            }
         }
     }
 
@@ -65,7 +71,8 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths)
                 if (_entries.Count >= Framing.TransferProtocol.MaxEntries)
                     throw new TransferException(TransferError.Refused,
                         $"there are more than {Framing.TransferProtocol.MaxEntries} files and folders to send; send them in parts");
-                _entries.Add(entry);
+                _entries.Add(entry.Entry);
+                _identities.Add((entry.FileId, PlaceOf(entry)));
                 if (isFile)
                 {
                     _files++;
@@ -86,6 +93,15 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths)
 
         lock (_gate) _complete = true;
         _news.Signal();
+    }
+
+    // An entry's place is nearly always that of the entry before it.
+    private int PlaceOf(SourceEntry entry)
+    {
+        int place = _places.FindLastIndex(known => known.Device == entry.Device && known.Root == entry.Root);
+        if (place >= 0) return place;
+        _places.Add((entry.Root, entry.Device));
+        return _places.Count - 1;
     }
 
     /// <summary>Waits for entries from <paramref name="known"/> on; false: there will be none.</summary>

@@ -1,0 +1,84 @@
+using System.Buffers;
+
+namespace FastShare.Transfer.Planning;
+
+/// <summary>
+/// The entries of a manifest by id, held in the form of manifest pages: a dozen bytes each and the path, where objects take four times
+/// as much. Made for ids that are asked for in about their order: a page that is asked for is decoded once and kept for a while.
+/// Append-only. Not thread-safe.
+/// </summary>
+internal sealed class EntryLog
+{
+    /// <summary>Entries of a page: what one stray question costs to decode, about 25 µs.</summary>
+    private const int PageEntries = 256;
+
+    /// <summary>Bytes of a page, for paths that are extremely long; half of what a page can hold.</summary>
+    private const int PageBytes = ManifestPage.MaxBytes / 2;
+
+    /// <summary>Decoded pages kept: planning, each lane, acknowledgements and finishing are at different places.</summary>
+    private const int KeptPages = 16;
+
+    private readonly List<(uint First, byte[] Bytes)> _pages = [];
+    private readonly List<ManifestEntry> _tail = new(PageEntries); // not yet a page
+    private readonly (int Page, List<ManifestEntry> Entries)[] _kept = new (int, List<ManifestEntry>)[KeptPages];
+    private readonly ArrayBufferWriter<byte> _encoded = new();
+    private uint _tailFirst;
+    private int _tailBytes;
+    private int _nextKept;
+
+    /// <summary>Makes an empty one.</summary>
+    public EntryLog() => Array.Fill(_kept, (-1, []));
+
+    /// <summary>Entries so far: the id of the next one.</summary>
+    public uint Count => _tailFirst + (uint)_tail.Count;
+
+    /// <summary>The entry with an id.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is none.</exception>
+    public ManifestEntry this[uint id]
+    {
+        get
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(id, Count);
+            if (id >= _tailFirst) return _tail[(int)(id - _tailFirst)];
+            int page = Find(id);
+            return Decoded(page)[(int)(id - _pages[page].First)];
+        }
+    }
+
+    /// <summary>Appends a validated entry, whose id is <see cref="Count"/>.</summary>
+    public void Add(ManifestEntry entry)
+    {
+        if (entry.Id != Count) throw new ArgumentException($"entry {entry.Id} comes where {Count} is due", nameof(entry));
+        _tail.Add(entry);
+        _tailBytes += ManifestPage.EncodedLength(entry);
+        if (_tail.Count < PageEntries && _tailBytes < PageBytes) return;
+        _encoded.ResetWrittenCount();
+        ManifestPage.Encode(_tail, _encoded);
+        _pages.Add((_tailFirst, _encoded.WrittenSpan.ToArray()));
+        _tailFirst += (uint)_tail.Count;
+        _tail.Clear();
+        _tailBytes = 0;
+    }
+
+    private int Find(uint id)
+    {
+        // Most pages are full ones, so the guess is the answer unless paths are extremely long.
+        int guess = Math.Min((int)(id / PageEntries), _pages.Count - 1);
+        while (guess + 1 < _pages.Count && _pages[guess + 1].First <= id) guess++;
+        while (_pages[guess].First > id) guess--;
+        return guess;
+    }
+
+    private List<ManifestEntry> Decoded(int page)
+    {
+        foreach ((int kept, List<ManifestEntry> entries) in _kept)
+        {
+            if (kept == page) return entries;
+        }
+
+        List<ManifestEntry> decoded = ManifestPage.Decode(new ReadOnlySequence<byte>(_pages[page].Bytes));
+        _kept[_nextKept] = (page, decoded);
+        _nextKept = (_nextKept + 1) % KeptPages;
+        return decoded;
+    }
+}
