@@ -41,6 +41,9 @@ internal sealed class ReceiveFile : IDisposable
     /// <summary>Number of chunks that are there or claimed by the journal.</summary>
     public long ClaimCount => Staged.Map.ClaimCount;
 
+    /// <summary>Number of chunks that the journal claims and nobody has verified yet.</summary>
+    public long UnverifiedCount => Staged.Map.UnverifiedCount;
+
     /// <summary>Bytes of the chunks that are there and verified.</summary>
     public long BytesPresent => Staged.Map.BytesPresent;
 
@@ -53,8 +56,8 @@ internal sealed class ReceiveFile : IDisposable
     internal bool HasData => _data is not null;
 
     /// <summary>
-    /// Whether the chunk is there. One that only the journal claims, after an unclean stop, is read back and verified now; if the disk
-    /// does not have it, it is missing.
+    /// Whether the chunk is there. One that only the journal claims, from an earlier run, is read back and verified now; if the disk does
+    /// not have it, it is missing.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such chunk.</exception>
     public bool HasChunk(long index)
@@ -79,7 +82,7 @@ internal sealed class ReceiveFile : IDisposable
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
-            if (good) Staged.Map.Complete(index, digest);
+            if (good) Staged.Map.Confirm(index, digest);
             else Staged.Map.Abort(index);
         }
 
@@ -202,7 +205,6 @@ internal sealed class ReceiveFile : IDisposable
                 {
                     if (_dirty) data.SyncData();
                     _dirty = false;
-                    NoteFile(data);
                 }
             }
             catch (TransferException e)
@@ -233,7 +235,6 @@ internal sealed class ReceiveFile : IDisposable
                 data.SyncData();
             }
 
-            NoteFile(data);
             return true;
         }
     }
@@ -247,13 +248,6 @@ internal sealed class ReceiveFile : IDisposable
     internal bool IsDirty => _dirty;
 
     internal void ClearDirty() => _dirty = false;
-
-    private void NoteFile(IStorageFile data)
-    {
-        StorageStat stat = data.Stat();
-        Staged.FileId = stat.FileId;
-        Staged.Changed = stat.ChangedUnixNanoseconds;
-    }
 
     private void Close()
     {

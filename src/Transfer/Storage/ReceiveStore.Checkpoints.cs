@@ -1,3 +1,4 @@
+using System.Buffers;
 using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Transfer.Storage;
@@ -8,13 +9,12 @@ internal sealed partial class ReceiveStore
     // More files than this are synced with the whole file system instead of one by one.
     private const int MostFilesSynced = 32;
 
-    private readonly ResumeJournal _journal; // guarded by _checkpointGate
+    private readonly ArrayBufferWriter<byte> _changes = new(); // guarded by _checkpointGate; reused
+    private readonly List<uint> _gone = []; // guarded by _gate: data files the journal knows and that are no more
     private readonly JournalFiles _journalFiles; // guarded by _checkpointGate
     private readonly Lock _checkpointGate = new(); // outermost lock, before a file's gate and the store's
     private readonly SemaphoreSlim _wake = new(0, 1); // released when half of the checkpoint's bytes are written, on ticks, and to stop
     private readonly Task _loop; // owned: awaited by DisposeAsync
-    private ulong _generation; // guarded by _checkpointGate
-    private int _recorded; // guarded by _checkpointGate: files in the last slot
     private volatile bool _namesChanged; // data files were made since the staging folder was last synced
     private volatile bool _stopping;
     private long _unrecorded; // interlocked: bytes written and in no durable slot
@@ -43,7 +43,7 @@ internal sealed partial class ReceiveStore
 
             try
             {
-                WriteSlot(isClean: false);
+                WriteSlot();
             }
             catch (TransferException e)
             {
@@ -116,77 +116,104 @@ internal sealed partial class ReceiveStore
         await _loop.ConfigureAwait(false);
     }
 
-    /// <summary>The last thing of an orderly stop: a slot that says so, or no staging at all if there is nothing to resume.</summary>
+    /// <summary>The last thing of an orderly stop: a checkpoint, or no staging at all if there is nothing to resume.</summary>
     private void EndStaging()
     {
         lock (_checkpointGate)
         {
             bool empty;
             lock (_gate) empty = _staged.Values.All(static file => file.Map.ClaimCount == 0);
-            if (empty && !IsFaulted)
+            // folders that are made and not finished have to be known again, though everything in them is published
+            if (empty && !IsFaulted && _ledger.IsEmpty)
             {
                 _staging.Remove();
                 return;
             }
 
             // after a failed sync nothing more is claimed; after a failed write what was written before it still counts
-            if (_staging.Folder.Stat(Staging.SyncFailedName) is null) WriteSlot(isClean: !IsFaulted);
+            if (!_syncFailed && !_journalFiles.HasFailed && _staging.Folder.Stat(Staging.SyncFailedName) is null) WriteSlot();
         }
     }
 
-    /// <summary>Snapshot of the maps, data synced, slot written and synced: in this order. Under _checkpointGate.</summary>
-    private void WriteSlot(bool isClean)
+    /// <summary>What changed is noted, data is synced, the journal is written and synced: in this order. Under _checkpointGate.</summary>
+    private void WriteSlot()
     {
         StagedFile[] files;
-        lock (_gate) files = [.. _staged.Values];
         long covered = Interlocked.Read(ref _unrecorded);
+        _changes.ResetWrittenCount();
+        lock (_gate)
+        {
+            files = [.. _staged.Values];
+            foreach (uint serial in _gone) JournalEntry.WriteGone(_changes, serial);
+            _gone.Clear();
+        }
 
-        bool changed = isClean || _generation == 0;
-        var places = new List<(StagedFile File, int Place, long Version)>(files.Length);
-        _journal.Begin(_generation + 1, isClean);
+        long live = 0;
         foreach (StagedFile file in files)
         {
-            if (file.Map.ClaimCount == 0) continue;
-            (int place, long version) = _journal.Add(file.Key, file.EntryId, file.Serial, file.Map);
-            changed |= version != file.RecordedVersion;
-            places.Add((file, place, version));
+            long claims = file.Map.ClaimCount;
+            if (claims == 0 && !file.IsInJournal) continue;
+            if (!file.IsInJournal) JournalEntry.WriteFile(_changes, file);
+            file.IsInJournal = true;
+            file.Map.WriteChanges(file.Serial, all: false, _changes);
+            live += JournalEntry.LengthOf(claims);
         }
 
-        if (!changed && places.Count == _recorded)
+        if (_changes.WrittenCount > 0)
         {
-            Interlocked.Add(ref _unrecorded, -covered); // all of it published meanwhile
-            return;
+            SyncStaged(files);
+            _journalFiles.Commit(_changes.WrittenSpan);
         }
 
+        Interlocked.Add(ref _unrecorded, -covered);
+        if (_journalFiles.IsWasteful(live) && !IsFaulted) Compact(files);
+    }
+
+    /// <summary>Makes everything durable that the journal is about to claim. Under _checkpointGate.</summary>
+    private void SyncStaged(StagedFile[] files)
+    {
         try
         {
-            SyncData(places);
-            if (_namesChanged)
-            {
-                _namesChanged = false;
-                _staging.Folder.Sync();
-            }
+            SyncData(files);
+            if (!_namesChanged) return;
+            _namesChanged = false;
+            _staging.Folder.Sync();
         }
         catch (TransferException)
         {
             _syncFailed = true;
             throw;
         }
-
-        foreach ((StagedFile file, int place, _) in places) _journal.SetFile(place, file.FileId, file.Changed);
-        _journalFiles.Write(_journal.End());
-        Interlocked.Add(ref _unrecorded, -covered);
-        _generation++;
-        _recorded = places.Count;
-        foreach ((StagedFile file, _, long version) in places) file.RecordedVersion = version;
     }
 
-    private void SyncData(List<(StagedFile File, int Place, long Version)> places)
+    /// <summary>Writes a new log with what is in the journal and alive. Under _checkpointGate.</summary>
+    private void Compact(StagedFile[] files)
     {
-        var open = new List<ReceiveFile>(places.Count);
+        _changes.ResetWrittenCount();
+        foreach (StagedFile file in files)
+        {
+            if (!file.IsInJournal) continue;
+            JournalEntry.WriteFile(_changes, file);
+            file.Map.WriteChanges(file.Serial, all: true, _changes);
+        }
+
+        SyncStaged(files); // some of it arrived since the checkpoint
+        try
+        {
+            _journalFiles.Restart(_changes.WrittenSpan);
+        }
+        catch (TransferException e) when (e.Error == TransferError.StorageFull && !_journalFiles.HasFailed)
+        {
+            // the longer journal serves as well
+        }
+    }
+
+    private void SyncData(StagedFile[] files)
+    {
+        var open = new List<ReceiveFile>(files.Length);
         lock (_gate)
         {
-            foreach ((StagedFile file, _, _) in places)
+            foreach (StagedFile file in files)
             {
                 if (file.Open is { } receiving) open.Add(receiving);
             }

@@ -24,12 +24,9 @@ internal sealed partial class ReceiveStore
                 _pending = [];
             }
 
-            TransferException? fault = _fault ?? SyncBatch();
-            foreach (ReceiveFile file in batch)
-            {
-                if (fault is null) PublishNow(file);
-                else Report(new PublishOutcome(file.Entry, DestinationTree.ForEntry(fault, file.Entry.Path)));
-            }
+            TransferException? fault = _fault ?? SyncBatch(batch);
+            if (fault is null) Place(batch);
+            else foreach (ReceiveFile file in batch) Fail(file, fault);
         }
     }
 
@@ -49,33 +46,18 @@ internal sealed partial class ReceiveStore
         if (full) PublishPending();
     }
 
-    /// <summary>Renames a closed, complete, durable file to its final name, and reports.</summary>
-    internal void PublishNow(ReceiveFile file)
-    {
-        try
-        {
-            _tree.Place(_staging.Folder, file.Staged.Name, file.Entry, _options.Replace);
-        }
-        catch (TransferException e)
-        {
-            // the data stays in staging: another run can publish it once the name is free
-            Release(file, published: false);
-            Report(new PublishOutcome(file.Entry, e));
-            return;
-        }
-
-        Release(file, published: true);
-        Report(new PublishOutcome(file.Entry, null));
-    }
+    /// <summary>Renames a closed, complete, durable file to its final name, makes the name durable, and reports.</summary>
+    internal void PublishNow(ReceiveFile file) => Place([file]);
 
     internal void Report(PublishOutcome outcome) => _options.Published?.Invoke(outcome);
 
     /// <summary>Makes content, mode and time of a whole batch durable at once; returns what ended the store, if it did.</summary>
-    private TransferException? SyncBatch()
+    private TransferException? SyncBatch(List<ReceiveFile> batch)
     {
         try
         {
-            _destination.SyncFileSystem();
+            _tree.Announce(batch.Select(static file => DestinationTree.FolderOf(file.Entry)));
+            _ledger.SyncWith(_destination.SyncFileSystem);
             return null;
         }
         catch (TransferException e)
@@ -84,12 +66,62 @@ internal sealed partial class ReceiveStore
         }
     }
 
+    /// <summary>Renames closed, complete, durable files to their final names, makes the names durable, and reports.</summary>
+    private void Place(IReadOnlyList<ReceiveFile> files)
+    {
+        var placed = new List<ReceiveFile>(files.Count);
+        TransferException? fault = null;
+        try
+        {
+            // a file must not be moved into a folder that a crash can take away
+            if (_tree.MakeFolders(files.Select(static file => file.Entry))) _tree.SyncNames();
+            foreach (ReceiveFile file in files)
+            {
+                if (TryPlace(file)) placed.Add(file);
+            }
+
+            if (placed.Count > 0) _tree.SyncNames();
+        }
+        catch (TransferException e)
+        {
+            fault = SetFault(e, null, syncFailed: true);
+            if (placed.Count == 0) placed.AddRange(files);
+        }
+
+        // only now may the journal forget them: until here a crash can take the new name back, and the old one with its claims holds
+        foreach (ReceiveFile file in placed)
+        {
+            Release(file, published: fault is null);
+            if (fault is null) Report(new PublishOutcome(file.Entry, null));
+            else Fail(file, fault);
+        }
+    }
+
+    private bool TryPlace(ReceiveFile file)
+    {
+        try
+        {
+            _tree.Place(_staging.Folder, file.Staged.Name, file.Entry, _options.Replace);
+            return true;
+        }
+        catch (TransferException e)
+        {
+            // the data stays in staging: another run can publish it once the name is free
+            Release(file, published: false);
+            Report(new PublishOutcome(file.Entry, e));
+            return false;
+        }
+    }
+
+    private void Fail(ReceiveFile file, TransferException fault) =>
+        Report(new PublishOutcome(file.Entry, DestinationTree.ForEntry(fault, file.Entry.Path)));
+
     private void Release(ReceiveFile file, bool published)
     {
         lock (_gate)
         {
             file.Staged.Open = null;
-            if (published && _staged.Remove(file.Staged.Key)) _slotBytes -= ResumeJournal.RecordLength(file.Staged.Map);
+            if (published) Remove(file.Staged);
         }
     }
 }

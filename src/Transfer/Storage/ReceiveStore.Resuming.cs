@@ -25,8 +25,7 @@ internal sealed partial class ReceiveStore
             if (staged.Open == file) staged.Open = null;
             removeData |= staged.Map.ClaimCount == 0;
             if (!removeData || !_staged.TryGetValue(staged.Key, out StagedFile? known) || known != staged) return;
-            _staged.Remove(staged.Key);
-            _slotBytes -= ResumeJournal.RecordLength(staged.Map);
+            Remove(staged);
             if (_discarded) return;
         }
 
@@ -36,41 +35,40 @@ internal sealed partial class ReceiveStore
     /// <summary>Bytes an earlier run of this transfer has on the disk.</summary>
     private static long BytesStaged(string folder, TransferId id, ReceiveStoreOptions options)
     {
-        if (options.ExpectedBytes == 0 || !Directory.Exists(folder)) return 0;
-        using IStorageFolder destination = options.Storage.OpenDestination(folder);
-        using IStorageFolder? staging = destination.OpenFolder(Staging.NameOf(id));
+        if (options.ExpectedBytes == 0) return 0;
+        using IStorageFolder? destination = options.Storage.OpenExisting(folder);
+        using IStorageFolder? staging = destination?.OpenFolder(Staging.NameOf(id));
         return staging is null ? 0 : Staging.DataFiles(staging).Sum(file => staging.Stat(file.Name)?.AllocatedBytes ?? 0);
     }
 
-    /// <summary>Takes over what the journal claims; data files it does not know, written after its last slot, are removed.</summary>
-    private void LoadStaged(JournalState? state)
+    /// <summary>A data file is staged no more. Under _gate.</summary>
+    private void Remove(StagedFile staged)
     {
-        var claimed = new Dictionary<string, JournalRecord>(StringComparer.Ordinal);
-        foreach (JournalRecord record in state?.Records ?? [])
-        {
-            claimed[StagedFile.NameOf(record.EntryId, record.Serial)] = record;
-        }
+        if (!_staged.Remove(staged.Key)) return;
+        _slotBytes -= JournalEntry.LengthOf(staged.Map.Count);
+        // one that a checkpoint tells of at this moment is told of in vain, until the log is written anew
+        if (staged.IsInJournal) _gone.Add(staged.Serial);
+    }
 
-        foreach ((string name, _, uint serial) in Staging.DataFiles(_staging.Folder))
+    /// <summary>Takes over what the journal claims; data files it does not know, written after its last slot, are removed.</summary>
+    private void LoadStaged(IReadOnlyDictionary<uint, JournalFile>? found)
+    {
+        foreach ((string name, uint entryId, uint serial) in Staging.DataFiles(_staging.Folder))
         {
             _nextSerial = Math.Max(_nextSerial, serial + 1);
-            if (!claimed.TryGetValue(name, out JournalRecord? record)
+            if (found?.GetValueOrDefault(serial) is not { } file
+                || file.EntryId != entryId
                 || _staging.Folder.Stat(name) is not { Kind: StorageKind.File, Links: 1, IsOwn: true } stat
-                || stat.Size > record.Size)
+                || stat.Size > file.Size)
             {
                 _staging.Folder.RemoveFile(name);
                 continue;
             }
 
-            ChunkMap map = record.ToMap();
-            // untouched since an orderly stop synced it: the time of change is the system's, nobody can set it back
-            if (_wasClean && !_rescue && stat.FileId == record.FileId && stat.ChangedUnixNanoseconds == record.Changed) map.TrustClaims();
-            _staged[record.Key] = new StagedFile(record.Key, record.EntryId, record.Serial, map)
-            {
-                FileId = stat.FileId,
-                Changed = stat.ChangedUnixNanoseconds,
-            };
-            _slotBytes += ResumeJournal.RecordLength(map);
+            // claimed, not believed: whatever stopped the earlier run, and whoever was at the file since, each chunk is read back
+            var staged = new StagedFile(file.Key, file.EntryId, file.Serial, file.ToMap()) { IsInJournal = true };
+            _staged[file.Key] = staged;
+            _slotBytes += JournalEntry.LengthOf(staged.Map.Count);
         }
     }
 
@@ -102,6 +100,7 @@ internal sealed partial class ReceiveStore
             var fresh = new ReceiveFile(this, file.Entry, staged);
             staged.Open = fresh;
             _staged[old.Key] = staged;
+            if (old.IsInJournal) _gone.Add(old.Serial);
             return fresh;
         }
     }

@@ -25,7 +25,6 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     private readonly FolderLedger _ledger;
     private readonly DestinationTree _tree;
     private readonly bool _rescue; // a sync failed in an earlier run: claimed chunks are copied to a fresh file
-    private readonly bool _wasClean; // the journal was the last thing the earlier run wrote
 
     private readonly long _claimedAtOpen; // bytes of expected ones that were there already
     private long _written; // interlocked: bytes of chunks written since
@@ -44,23 +43,24 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         _storage = options.Storage;
         _destination = destination;
         _staging = staging;
-        _journal = new ResumeJournal(id);
         _ledger = new FolderLedger(staging.Folder);
         try
         {
             _tree = new DestinationTree(destination, _storage, _ledger);
             _rescue = staging.Folder.Stat(Staging.SyncFailedName) is not null;
-            _journalFiles = new JournalFiles(staging.Folder, _journal);
-            JournalState? state = _journalFiles.Newest;
-            _wasClean = state?.IsClean ?? false;
-            _generation = state?.Generation ?? 0;
-            LoadStaged(state);
+            _journalFiles = new JournalFiles(staging.Folder, new ResumeJournal(id));
+            LoadStaged(_journalFiles.Found);
+            _journalFiles.Found = null;
             _claimedAtOpen = BytesClaimed;
-            _journalFiles.Newest = null;
 
-            // the journal is durable, in a durable folder, before any data is; from here on a stop is unclean until said otherwise
-            WriteSlot(isClean: false);
-            staging.Folder.Sync();
+            // the journal is durable, in a durable folder, before any data is
+            foreach (StagedFile file in _staged.Values)
+            {
+                JournalEntry.WriteFile(_changes, file);
+                file.Map.WriteChanges(file.Serial, all: true, _changes);
+            }
+
+            _journalFiles.Restart(_changes.WrittenSpan);
             destination.Sync();
         }
         catch
@@ -179,7 +179,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
             {
                 staged = new StagedFile(key, entry.Id, _nextSerial++, new ChunkMap(entry.Size, chunkSize));
                 _staged.Add(key, staged);
-                _slotBytes += ResumeJournal.RecordLength(staged.Map);
+                _slotBytes += JournalEntry.LengthOf(staged.Map.Count);
             }
 
             if (staged.Open is not null) throw new InvalidOperationException($"Entry {entry.Id} is open already.");
@@ -198,6 +198,24 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         {
             file.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>
+    /// Tells which folders <see cref="CreateDirectory"/> is about to make: what makes many of them survive a crash is then written at once.
+    /// </summary>
+    /// <exception cref="TransferException">The store has failed.</exception>
+    public void Announce(IEnumerable<ManifestEntry> folders)
+    {
+        ThrowIfFaulted();
+        try
+        {
+            _tree.Announce(folders.Select(static folder => folder.Path));
+            _ledger.Sync();
+        }
+        catch (TransferException e)
+        {
+            throw SetFault(e, null, syncFailed: true);
         }
     }
 
@@ -268,8 +286,8 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     /// <exception cref="TransferException">The destination may not be read.</exception>
     public static int CollectAbandoned(string folder, TimeSpan olderThan, ReceiveStoreOptions options)
     {
-        if (!Directory.Exists(folder)) return 0;
-        using IStorageFolder destination = options.Storage.OpenDestination(folder);
+        using IStorageFolder? destination = options.Storage.OpenExisting(folder);
+        if (destination is null) return 0;
         long limit = (options.TimeProvider.GetUtcNow() - olderThan - DateTimeOffset.UnixEpoch).Ticks * 100;
         int removed = 0;
         foreach (string name in destination.List())

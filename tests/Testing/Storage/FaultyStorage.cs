@@ -33,6 +33,12 @@ internal sealed class FaultyStorage(IStorageSystem inner) : IStorageSystem
         return new Folder(this, inner.OpenDestination(folder));
     }
 
+    public IStorageFolder? OpenExisting(string folder)
+    {
+        Count("OpenExisting");
+        return inner.OpenExisting(folder) is { } there ? new Folder(this, there) : null;
+    }
+
     public long FreeBytes(string folder) => Free ?? inner.FreeBytes(folder);
 
     private void Count(string name)

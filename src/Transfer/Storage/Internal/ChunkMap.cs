@@ -21,7 +21,8 @@ internal sealed class ChunkMap
     private readonly ulong[] _busy; // guarded by _gate
     private ulong[]? _claimed; // guarded by _gate; only after a resume
     private readonly UInt128[]?[] _digests; // guarded by _gate
-    private long _presentCount, _claimedCount, _version; // guarded by _gate
+    private readonly List<long> _changed = []; // guarded by _gate: chunks whose state no journal has yet, maybe more than once
+    private long _presentCount, _claimedCount; // guarded by _gate
 
     /// <summary>A map with nothing in it.</summary>
     public ChunkMap(long size, uint chunkSize)
@@ -45,15 +46,6 @@ internal sealed class ChunkMap
 
     /// <summary>Number of chunks.</summary>
     public long Count { get; }
-
-    /// <summary>Changes whenever a chunk becomes present or is dropped.</summary>
-    public long Version
-    {
-        get
-        {
-            lock (_gate) return _version;
-        }
-    }
 
     /// <summary>Chunks present or claimed.</summary>
     public long ClaimCount
@@ -102,7 +94,7 @@ internal sealed class ChunkMap
         lock (_gate)
         {
             if (Get(_present, index) || Get(_busy, index)) return false;
-            Unclaim(index);
+            if (Unclaim(index)) MarkChanged(index);
             Set(_busy, index);
             return true;
         }
@@ -137,17 +129,20 @@ internal sealed class ChunkMap
         }
     }
 
-    /// <summary>Ends a write or a verification well.</summary>
+    /// <summary>Ends a write well.</summary>
     public void Complete(long index, UInt128 digest)
     {
         lock (_gate)
         {
-            Clear(_busy, index);
-            Set(_present, index);
-            (_digests[index / PageSize] ??= NewPage(index))[index % PageSize] = digest;
-            _presentCount++;
-            _version++;
+            MarkPresent(index, digest);
+            MarkChanged(index);
         }
+    }
+
+    /// <summary>Ends a verification well: the journal has said so all along.</summary>
+    public void Confirm(long index, UInt128 digest)
+    {
+        lock (_gate) MarkPresent(index, digest);
     }
 
     /// <summary>Ends a write or a verification badly: the chunk is missing.</summary>
@@ -156,7 +151,7 @@ internal sealed class ChunkMap
         lock (_gate)
         {
             Clear(_busy, index);
-            _version++;
+            MarkChanged(index);
         }
     }
 
@@ -166,24 +161,16 @@ internal sealed class ChunkMap
         lock (_gate)
         {
             _claimed ??= new ulong[_present.Length];
-            if (Get(_claimed, index)) return;
+            if (!Get(_claimed, index)) _claimedCount++;
             Set(_claimed, index);
-            _claimedCount++;
             (_digests[index / PageSize] ??= NewPage(index))[index % PageSize] = digest;
         }
     }
 
-    /// <summary>Takes all claims as present, without reading back.</summary>
-    public void TrustClaims()
+    /// <summary>Takes a claim of a journal back. Only while nobody else uses the map.</summary>
+    public void Withdraw(long index)
     {
-        lock (_gate)
-        {
-            if (_claimed is null) return;
-            for (int i = 0; i < _present.Length; i++) _present[i] |= _claimed[i];
-            _presentCount += _claimedCount;
-            _claimedCount = 0;
-            _claimed = null;
-        }
+        lock (_gate) Unclaim(index);
     }
 
     /// <summary>XXH128 over the digests of all chunks in order, each 16 bytes big-endian. Only when complete.</summary>
@@ -204,47 +191,90 @@ internal sealed class ChunkMap
         }
     }
 
-    /// <summary>
-    /// Writes what is present or claimed: the count (8 bytes), a bit for each chunk (lowest bit of the first byte: chunk 0), then the
-    /// digest of each chunk whose bit is set. Returns the version written.
-    /// </summary>
-    public long WriteClaims(IBufferWriter<byte> destination)
+    /// <summary>Chunks whose verification is still to come.</summary>
+    public long UnverifiedCount
     {
-        lock (_gate)
+        get
         {
-            BinaryPrimitives.WriteInt64BigEndian(destination.GetSpan(8), _presentCount + _claimedCount);
-            destination.Advance(8);
-            int bitmapLength = (int)((Count + 7) / 8);
-            Span<byte> bitmap = destination.GetSpan(bitmapLength)[..bitmapLength];
-            for (int i = 0; i < bitmapLength; i++)
-            {
-                ulong word = _present[i / 8] | (_claimed?[i / 8] ?? 0);
-                bitmap[i] = (byte)(word >> (i % 8 * 8));
-            }
-
-            destination.Advance(bitmapLength);
-            for (int i = 0; i < _present.Length; i++)
-            {
-                ulong word = _present[i] | (_claimed?[i] ?? 0);
-                for (; word != 0; word &= word - 1)
-                {
-                    long index = i * 64L + System.Numerics.BitOperations.TrailingZeroCount(word);
-                    BinaryPrimitives.WriteUInt128BigEndian(destination.GetSpan(16), _digests[index / PageSize]![index % PageSize]);
-                    destination.Advance(16);
-                }
-            }
-
-            return _version;
+            lock (_gate) return _claimedCount;
         }
     }
 
+    /// <summary>
+    /// Tells the journal which chunks have come and gone since the last call, or with <paramref name="all"/> every one that is present
+    /// or claimed, which does not count as a call. Costs what changed.
+    /// </summary>
+    public void WriteChanges(uint serial, bool all, IBufferWriter<byte> destination)
+    {
+        lock (_gate)
+        {
+            long run = 0, end = 0; // chunks that are there, not written yet
+            if (all)
+            {
+                for (long index = 0; index < Count; index++)
+                {
+                    if (Get(_present, index) || (_claimed is not null && Get(_claimed, index))) Add(index);
+                }
+            }
+            else
+            {
+                _changed.Sort();
+                long before = -1;
+                foreach (long index in _changed)
+                {
+                    if (index == before) continue;
+                    before = index;
+                    if (Get(_present, index) || (_claimed is not null && Get(_claimed, index))) Add(index);
+                    else JournalEntry.WriteLost(destination, serial, index);
+                }
+
+                _changed.Clear();
+            }
+
+            WriteRun();
+
+            void Add(long index)
+            {
+                if (index != end)
+                {
+                    WriteRun();
+                    run = index;
+                }
+
+                end = index + 1;
+            }
+
+            void WriteRun()
+            {
+                if (run == end) return;
+                JournalEntry.WriteChunks(destination, serial, run, (int)(end - run));
+                for (; run < end; run++)
+                {
+                    BinaryPrimitives.WriteUInt128BigEndian(destination.GetSpan(16), _digests[run / PageSize]![run % PageSize]);
+                    destination.Advance(16);
+                }
+            }
+        }
+    }
+
+    private void MarkPresent(long index, UInt128 digest)
+    {
+        Clear(_busy, index);
+        Set(_present, index);
+        (_digests[index / PageSize] ??= NewPage(index))[index % PageSize] = digest;
+        _presentCount++;
+    }
+
+    private void MarkChanged(long index) => _changed.Add(index);
+
     private UInt128[] NewPage(long index) => new UInt128[Math.Min(PageSize, Count - index / PageSize * PageSize)];
 
-    private void Unclaim(long index)
+    private bool Unclaim(long index)
     {
-        if (_claimed is null || !Get(_claimed, index)) return;
+        if (_claimed is null || !Get(_claimed, index)) return false;
         Clear(_claimed, index);
         _claimedCount--;
+        return true;
     }
 
     private static bool Get(ulong[] bits, long index) => (bits[index >> 6] >> (int)(index & 63) & 1) != 0;

@@ -16,13 +16,16 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
     private readonly HashSet<string> _unsynced = new(StringComparer.Ordinal); // guarded by _gate: folders whose names changed
     private readonly List<(string Path, int Mode, long Modified)> _folders = []; // guarded by _gate: what Finish sets
     private readonly HashSet<string> _closed = new(StringComparer.Ordinal); // guarded by _gate: made 0700, no entry named them so far
+    private readonly HashSet<string> _noted = new(StringComparer.Ordinal); // guarded by _gate: folders of this transfer that were in _closed
 
     /// <summary>Looks at a final name; null if it is free.</summary>
     public StorageStat? Stat(ManifestEntry entry)
     {
         try
         {
-            return root.Stat(entry.Path);
+            StorageStat? there = root.Stat(entry.Path);
+            if (there is not null && ledger.HasEarlier) NoteEarlier(Split(entry.Path).Folder);
+            return there;
         }
         catch (TransferException e)
         {
@@ -44,6 +47,30 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         }
 
         return false;
+    }
+
+    /// <summary>Makes the folders that files are about to be placed in; whether there was one to make.</summary>
+    public bool MakeFolders(IEnumerable<ManifestEntry> files)
+    {
+        bool any = false;
+        string? last = null;
+        foreach (ManifestEntry entry in files)
+        {
+            string folder = Split(entry.Path).Folder;
+            if (folder == last) continue;
+            last = folder;
+            try
+            {
+                EnsureFolder(folder, out bool created).Dispose();
+                any |= created;
+            }
+            catch (TransferException)
+            {
+                // told when the file is placed
+            }
+        }
+
+        return any;
     }
 
     /// <summary>Renames a durable staged file to its final name.</summary>
@@ -84,6 +111,7 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         if (!created && !ledger.Contains(entry.Path)) return;
         lock (_gate)
         {
+            _noted.Add(entry.Path);
             _folders.Add((entry.Path, entry.Mode, entry.ModifiedUnixNanoseconds));
             if (entry.Mode >= 0) _closed.Remove(entry.Path);
         }
@@ -116,15 +144,12 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
     {
         string[] closed;
         (string Path, int Mode, long Modified)[] folders;
-        HashSet<string> unsynced;
         lock (_gate)
         {
             folders = [.. _folders];
             _folders.Clear();
             closed = [.. _closed];
             _closed.Clear();
-            unsynced = new HashSet<string>(_unsynced, StringComparer.Ordinal);
-            _unsynced.Clear();
         }
 
         var failures = new List<TransferException>();
@@ -135,7 +160,7 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
             {
                 using IStorageFolder? folder = root.OpenFolder(path);
                 folder?.SetAttributes(mode, modified);
-                unsynced.Add(path);
+                MarkUnsynced(path);
             }
             catch (TransferException e)
             {
@@ -143,15 +168,38 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
             }
         }
 
-        if (storage.CanSyncFileSystem && unsynced.Count > MostFoldersSynced)
+        failures.AddRange(SyncNames());
+        return failures;
+    }
+
+    /// <summary>Makes all names durable that were given since the last call, deepest folder first, the root's last.</summary>
+    /// <returns>Folders that could not be opened: somebody took them away or made them unreadable, which is no failed sync.</returns>
+    /// <exception cref="TransferException">A sync failed.</exception>
+    public IReadOnlyList<TransferException> SyncNames()
+    {
+        string[] folders;
+        lock (_gate)
         {
-            root.SyncFileSystem();
-            return failures;
+            folders = [.. _unsynced];
+            _unsynced.Clear();
         }
 
-        foreach (string path in unsynced.OrderByDescending(Depth))
+        if (folders.Length == 0) return [];
+        if (storage.CanSyncFileSystem && folders.Length > MostFoldersSynced)
         {
-            if (path.Length == 0) continue;
+            root.SyncFileSystem();
+            return [];
+        }
+
+        var failures = new List<TransferException>();
+        foreach (string path in folders.OrderByDescending(Depth))
+        {
+            if (path.Length == 0)
+            {
+                root.Sync();
+                continue;
+            }
+
             IStorageFolder? folder = null;
             try
             {
@@ -159,14 +207,13 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
             }
             catch (TransferException e)
             {
-                // somebody took it away or made it unreadable, which is no failed sync
                 failures.Add(ForEntry(e, path));
+                if (storage.CanSyncFileSystem) root.SyncFileSystem();
             }
 
             using (folder) folder?.Sync();
         }
 
-        root.Sync();
         return failures;
     }
 
@@ -191,27 +238,75 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         return slash < 0 ? ("", path) : (path[..slash], path[(slash + 1)..]);
     }
 
+    /// <summary>
+    /// Notes which folders are about to be made for these paths, so that the notes can be made durable together, by the caller.
+    /// </summary>
+    public void Announce(IEnumerable<string> folders)
+    {
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (string folder in folders)
+        {
+            for (string path = folder; path.Length > 0 && seen.Add(path) && !ledger.Contains(path); path = Split(path).Folder)
+            {
+                try
+                {
+                    if (root.Stat(path) is not null) break;
+                }
+                catch (TransferException)
+                {
+                    break; // whatever stands in the way is told when the folder is made
+                }
+
+                ledger.Add(path);
+            }
+        }
+    }
+
+    /// <summary>The folder that a final name stands in.</summary>
+    public static string FolderOf(ManifestEntry entry) => Split(entry.Path).Folder;
+
+    /// <summary>Folders that an earlier run made, and did not come to open up, are this run's to open up.</summary>
+    private void NoteEarlier(string path)
+    {
+        for (; path.Length > 0; path = Split(path).Folder)
+        {
+            if (!ledger.Contains(path)) continue;
+            lock (_gate)
+            {
+                if (!_noted.Add(path)) return;
+                _closed.Add(path);
+            }
+        }
+    }
+
     /// <summary>Opens a folder, making it and those above it where they are missing.</summary>
     /// <param name="path">The folder; empty: the root.</param>
     /// <param name="created">Whether this call made it.</param>
     private IStorageFolder EnsureFolder(string path, out bool created)
     {
         created = false;
-        if (root.OpenFolder(path) is { } there) return there;
+        if (root.OpenFolder(path) is { } there)
+        {
+            if (ledger.HasEarlier) NoteEarlier(path);
+            return there;
+        }
+
         (string parentPath, string leaf) = Split(path);
         using (IStorageFolder parent = EnsureFolder(parentPath, out _))
         {
+            ledger.Add(path);
+            ledger.Sync();
             // nobody else looks in before Finish knows who may: the folder's own entry may come after its files are published
             created = parent.CreateFolder(leaf, 0x1C0);
         }
 
         if (created)
         {
-            ledger.Add(path);
             lock (_gate)
             {
                 _unsynced.Add(parentPath);
                 _closed.Add(path);
+                _noted.Add(path);
             }
         }
 
@@ -223,6 +318,7 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
     /// <summary>The permission bits that a new folder gets by the umask; −1 where there are none.</summary>
     private static int DefaultMode(IStorageFolder staging)
     {
+        staging.RemoveFolder(Staging.ModeProbeName); // of a run that was cut off
         staging.CreateFolder(Staging.ModeProbeName, 0x1FF);
         int mode = staging.Stat(Staging.ModeProbeName)?.Mode ?? -1;
         staging.RemoveFolder(Staging.ModeProbeName);
@@ -238,6 +334,7 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
             {
                 using IStorageFolder? folder = root.OpenFolder(path);
                 folder?.SetAttributes(mode, folder.Stat().ModifiedUnixNanoseconds);
+                MarkUnsynced(path);
             }
             catch (TransferException e)
             {

@@ -6,7 +6,8 @@ namespace FastShare.Transfer.Storage.Internal;
 
 /// <summary>
 /// Remembers, across restarts, which folders this transfer made: only those get modes and times from the manifest; a folder that the
-/// user had already keeps its own. Appended to and never synced: what a crash loses costs a folder's time, no more. Thread-safe.
+/// user had already keeps its own. A folder is made only once its key is durable, for it may outlast a power cut that takes the key;
+/// so keys are added for a whole batch and synced together. Thread-safe.
 /// </summary>
 internal sealed class FolderLedger : IDisposable
 {
@@ -17,6 +18,8 @@ internal sealed class FolderLedger : IDisposable
     private readonly IStorageFolder _staging;
     private IStorageFile? _file; // guarded by _gate; made with the first folder
     private long _length; // guarded by _gate
+    private bool _isUnsynced; // guarded by _gate
+    private bool _isNew; // guarded by _gate: its name is not durable yet
 
     /// <summary>Reads what an earlier run left.</summary>
     public FolderLedger(IStorageFolder staging)
@@ -36,16 +39,29 @@ internal sealed class FolderLedger : IDisposable
 
         byte[] bytes = new byte[stat.Size / 16 * 16];
         _length = _file.Read(0, bytes) / 16 * 16;
+        HasEarlier = _length > 0;
         for (int at = 0; at < _length; at += 16) _made.Add(BinaryPrimitives.ReadUInt128BigEndian(bytes.AsSpan(at)));
     }
 
-    /// <summary>Whether this transfer made the folder.</summary>
+    /// <summary>Whether no folder was made.</summary>
+    public bool IsEmpty
+    {
+        get
+        {
+            lock (_gate) return _made.Count == 0;
+        }
+    }
+
+    /// <summary>Whether an earlier run made folders.</summary>
+    public bool HasEarlier { get; }
+
+    /// <summary>Whether this transfer made the folder, or was about to.</summary>
     public bool Contains(string path)
     {
         lock (_gate) return _made.Contains(KeyOf(path));
     }
 
-    /// <summary>Adds a folder just made.</summary>
+    /// <summary>Adds a folder that is about to be made; <see cref="Sync"/> comes before making it.</summary>
     public void Add(string path)
     {
         UInt128 key = KeyOf(path);
@@ -54,9 +70,34 @@ internal sealed class FolderLedger : IDisposable
         lock (_gate)
         {
             if (!_made.Add(key) || _length >= MaxBytes) return;
+            _isNew |= _file is null;
             _file ??= _staging.CreateFile(Staging.FoldersName, 0x180);
+            _isUnsynced = true;
             _file.Write(_length, bytes);
             _length += 16;
+        }
+    }
+
+    /// <summary>Makes the keys durable that were added.</summary>
+    public void Sync()
+    {
+        lock (_gate)
+        {
+            if (!_isUnsynced) return;
+            _isUnsynced = false;
+            _file!.SyncData();
+            if (_isNew) _staging.Sync();
+            _isNew = false;
+        }
+    }
+
+    /// <summary>Runs a sync that covers the whole file system, and so all keys that were added before.</summary>
+    public void SyncWith(Action syncFileSystem)
+    {
+        lock (_gate)
+        {
+            syncFileSystem();
+            _isUnsynced = _isNew = false;
         }
     }
 

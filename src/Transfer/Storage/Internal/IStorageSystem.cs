@@ -47,6 +47,9 @@ internal interface IStorageSystem
     /// <summary>Opens the user's own folder, making it (and its parents) if needed. Links in the user's own path are followed.</summary>
     IStorageFolder OpenDestination(string folder);
 
+    /// <summary>Opens the user's own folder if it is there; null otherwise. Makes nothing.</summary>
+    IStorageFolder? OpenExisting(string folder);
+
     /// <summary>Bytes free for this user where <paramref name="folder"/> is, or would be made.</summary>
     long FreeBytes(string folder);
 }

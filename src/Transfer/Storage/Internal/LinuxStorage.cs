@@ -17,6 +17,13 @@ internal sealed class LinuxStorage : IStorageSystem
     }
 
     /// <inheritdoc/>
+    public IStorageFolder? OpenExisting(string folder)
+    {
+        string full = Path.GetFullPath(folder);
+        return Directory.Exists(full) ? new LinuxFolder(OpenFolder(full), folder) : null;
+    }
+
+    /// <inheritdoc/>
     public long FreeBytes(string folder)
     {
         // up to the first folder that exists; the root always does

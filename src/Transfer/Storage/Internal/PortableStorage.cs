@@ -20,6 +20,13 @@ internal sealed class PortableStorage : IStorageSystem
     }
 
     /// <inheritdoc/>
+    public IStorageFolder? OpenExisting(string folder)
+    {
+        string full = Path.GetFullPath(folder);
+        return Directory.Exists(full) ? new PortableFolder(full, "") : null;
+    }
+
+    /// <inheritdoc/>
     public long FreeBytes(string folder)
     {
         string full = Path.GetFullPath(folder);

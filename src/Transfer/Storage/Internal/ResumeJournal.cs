@@ -1,73 +1,67 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Hashing;
-using System.Numerics;
 using System.Runtime.InteropServices;
 using FastShare.Transfer.Planning;
 
 namespace FastShare.Transfer.Storage.Internal;
 
-/// <summary>What a journal says of one staged file.</summary>
-/// <param name="Key">Names the plan it belongs to: <see cref="ResumeJournal.KeyOf"/>.</param>
-/// <param name="EntryId">First half of the data file's name.</param>
-/// <param name="Serial">Second half.</param>
-/// <param name="Size">Bytes of the whole file.</param>
-/// <param name="ChunkSize">Bytes of a chunk.</param>
-/// <param name="FileId">The data file's inode when this was written; 0 where unknown.</param>
-/// <param name="Changed">Its time of last change then.</param>
-/// <param name="Bitmap">A bit for each chunk, lowest bit first.</param>
-/// <param name="Digests">16 bytes big-endian for each bit set.</param>
-internal sealed record JournalRecord(
-    UInt128 Key, uint EntryId, uint Serial, long Size, uint ChunkSize, ulong FileId, long Changed, ReadOnlyMemory<byte> Bitmap,
-    ReadOnlyMemory<byte> Digests)
+/// <summary>A valid journal slot.</summary>
+/// <param name="Generation">Counts up with each slot written.</param>
+/// <param name="Log">Which log it goes on from.</param>
+/// <param name="LogLength">Bytes of the log that count.</param>
+/// <param name="LogDigest">XXH128 of those.</param>
+/// <param name="Tail">Entries after those of the log.</param>
+internal sealed record JournalSlot(ulong Generation, uint Log, long LogLength, UInt128 LogDigest, ReadOnlyMemory<byte> Tail);
+
+/// <summary>What a journal says of one data file. Takes memory for what the journal has, not for the size it tells.</summary>
+internal sealed record JournalFile(UInt128 Key, uint EntryId, uint Serial, long Size, uint ChunkSize)
 {
+    private readonly List<(long First, int Count, ReadOnlyMemory<byte> Digests)> _runs = [];
+
+    /// <summary>Adds claims; without digests: takes one back.</summary>
+    public void Add(long first, int count, ReadOnlyMemory<byte> digests) => _runs.Add((first, count, digests));
+
     /// <summary>The chunk map it describes, all chunks claimed and none verified.</summary>
     public ChunkMap ToMap()
     {
         var map = new ChunkMap(Size, ChunkSize);
-        ReadOnlySpan<byte> digests = Digests.Span;
-        for (long i = 0; i < map.Count; i++)
+        foreach ((long first, int count, ReadOnlyMemory<byte> digests) in _runs)
         {
-            if ((Bitmap.Span[(int)(i >> 3)] >> (int)(i & 7) & 1) == 0) continue;
-            map.Claim(i, BinaryPrimitives.ReadUInt128BigEndian(digests));
-            digests = digests[16..];
+            if (digests.IsEmpty) map.Withdraw(first);
+            else for (int i = 0; i < count; i++) map.Claim(first + i, BinaryPrimitives.ReadUInt128BigEndian(digests.Span[(i * 16)..]));
         }
 
         return map;
     }
 }
 
-/// <summary>A valid journal slot.</summary>
-/// <param name="Generation">Counts up with each slot written.</param>
-/// <param name="IsClean">Whether it was the last thing an orderly stop wrote.</param>
-/// <param name="Records">The staged files.</param>
-internal sealed record JournalState(ulong Generation, bool IsClean, IReadOnlyList<JournalRecord> Records);
-
 /// <summary>
-/// The bytes of a resume journal's slot; two slots are written in turn, the newest valid one counts. Pure. Local, so its form may
-/// change with the version in the magic; anything unreadable only costs a restart. All numbers big-endian:
+/// The bytes of a resume journal: pure. Two slots are written in turn, and the newest valid one counts. A slot names a log that is only
+/// ever appended to, says how much of it counts, and has the latest entries itself, so that a checkpoint writes what changed since the
+/// one before, in one place, and is durable with one sync. Local, so its form may change with the version in the magic; anything
+/// unreadable only costs a restart. All numbers big-endian:
 /// <code>
-/// slot   = "FSHJRNL1" ‖ transfer id (16) ‖ generation (8) ‖ flags (4; bit 0: orderly stop) ‖ records (4)
-///        ‖ length of the slot (8) ‖ record… ‖ XXH128 of everything before (16); what follows in the file is room to grow
-/// record = key (16) ‖ entry id (4) ‖ serial (4) ‖ size (8) ‖ chunk size (4) ‖ file id (8) ‖ changed (8)
-///        ‖ claimed chunks (8) ‖ bitmap (one bit a chunk, padded with zeros to a byte) ‖ digest (16) for each bit set
+/// slot = "FSHJRNL2" ‖ transfer id (16) ‖ generation (8) ‖ log (4) ‖ length of the log (8) ‖ XXH128 of that much of the log (16)
+///      ‖ length of the tail (4) ‖ tail: entries ‖ XXH128 of everything before (16); what follows in the file is room to grow
+/// log  = entries
 /// </code>
+/// Entries: <see cref="JournalEntryKind"/>. Those of a later one override those of an earlier one.
 /// </summary>
-internal sealed class ResumeJournal
+internal sealed class ResumeJournal(TransferId transfer)
 {
-    /// <summary>Longest slot read; a longer file is no journal.</summary>
+    /// <summary>Longest log read; a longer one is none. 64 TiB of 1 MiB chunks.</summary>
     public const int MaxBytes = 1 << 30;
 
-    private const int HeaderBytes = 48, RecordBytes = 60, ChecksumBytes = 16, FileIdOffset = 36;
+    /// <summary>Longest tail: with more the entries go to the log. A slot then takes five pages.</summary>
+    public const int MaxTailBytes = 16 << 10;
 
-    private readonly TransferId _transfer;
-    private readonly ArrayBufferWriter<byte> _buffer = new(4096); // reused from slot to slot; single user at a time
-    private uint _records;
+    /// <summary>Longest slot.</summary>
+    public const int MaxSlotBytes = HeaderBytes + MaxTailBytes + ChecksumBytes;
 
-    /// <summary>A journal of one transfer.</summary>
-    public ResumeJournal(TransferId transfer) => _transfer = transfer;
+    private const int HeaderBytes = 64, ChecksumBytes = 16;
 
-    private static ReadOnlySpan<byte> Magic => "FSHJRNL1"u8;
+    private static ReadOnlySpan<byte> Magic => "FSHJRNL2"u8;
 
     /// <summary>
     /// What a staged file belongs to: path, size, modification time and chunk size. A file of another plan has another key. Not
@@ -75,123 +69,110 @@ internal sealed class ResumeJournal
     /// </summary>
     public static UInt128 KeyOf(ManifestEntry entry, uint chunkSize)
     {
-        var hash = new XxHash128();
         Span<byte> numbers = stackalloc byte[20];
         BinaryPrimitives.WriteInt64BigEndian(numbers, entry.Size);
         BinaryPrimitives.WriteInt64BigEndian(numbers[8..], entry.ModifiedUnixNanoseconds);
         BinaryPrimitives.WriteUInt32BigEndian(numbers[16..], chunkSize);
-        hash.Append(numbers);
-        hash.Append(MemoryMarshal.AsBytes(entry.Path.AsSpan()));
-        return hash.GetCurrentHashAsUInt128();
+        ReadOnlySpan<byte> path = MemoryMarshal.AsBytes(entry.Path.AsSpan());
+        Span<byte> all = path.Length <= 1024 ? stackalloc byte[numbers.Length + path.Length] : new byte[numbers.Length + path.Length];
+        numbers.CopyTo(all);
+        path.CopyTo(all[numbers.Length..]);
+        return XxHash128.HashToUInt128(all);
     }
 
-    /// <summary>Bytes that a slot needs at most for one file.</summary>
-    public static long RecordLength(ChunkMap map) => RecordBytes + (map.Count + 7) / 8 + map.Count * 16;
-
-    /// <summary>Starts a slot.</summary>
-    public void Begin(ulong generation, bool isClean)
+    /// <summary>Writes a slot.</summary>
+    public void Encode(ArrayBufferWriter<byte> destination, ulong generation, uint log, long logLength, UInt128 logDigest,
+        ReadOnlySpan<byte> tail)
     {
-        _records = 0;
-        _buffer.ResetWrittenCount();
-        _buffer.Write(Magic);
-        Span<byte> rest = _buffer.GetSpan(HeaderBytes - 8)[..(HeaderBytes - 8)];
-        BinaryPrimitives.WriteUInt128BigEndian(rest, _transfer.Value);
-        BinaryPrimitives.WriteUInt64BigEndian(rest[16..], generation);
-        BinaryPrimitives.WriteUInt32BigEndian(rest[24..], isClean ? 1u : 0);
-        _buffer.Advance(rest.Length);
-    }
-
-    /// <summary>Adds what a map has now. Returns where the record stands, for <see cref="SetFile"/>, and the map's version.</summary>
-    public (int Place, long Version) Add(UInt128 key, uint entryId, uint serial, ChunkMap map)
-    {
-        int place = _buffer.WrittenCount;
-        Span<byte> fixedPart = _buffer.GetSpan(RecordBytes - 8)[..(RecordBytes - 8)];
-        BinaryPrimitives.WriteUInt128BigEndian(fixedPart, key);
-        BinaryPrimitives.WriteUInt32BigEndian(fixedPart[16..], entryId);
-        BinaryPrimitives.WriteUInt32BigEndian(fixedPart[20..], serial);
-        BinaryPrimitives.WriteInt64BigEndian(fixedPart[24..], map.Size);
-        BinaryPrimitives.WriteUInt32BigEndian(fixedPart[32..], map.ChunkSize);
-        fixedPart[FileIdOffset..].Clear();
-        _buffer.Advance(fixedPart.Length);
-        long version = map.WriteClaims(_buffer);
-        _records++;
-        return (place, version);
-    }
-
-    /// <summary>Fills in the data file's id and time of change, known once it is synced.</summary>
-    public void SetFile(int place, ulong fileId, long changed)
-    {
-        Span<byte> at = WritableSpan(place + FileIdOffset, 16);
-        BinaryPrimitives.WriteUInt64BigEndian(at, fileId);
-        BinaryPrimitives.WriteInt64BigEndian(at[8..], changed);
-    }
-
-    /// <summary>Ends the slot; the bytes are valid until the next <see cref="Begin"/>.</summary>
-    public ReadOnlySpan<byte> End()
-    {
-        BinaryPrimitives.WriteUInt32BigEndian(WritableSpan(HeaderBytes - 12, 4), _records);
-        BinaryPrimitives.WriteInt64BigEndian(WritableSpan(HeaderBytes - 8, 8), _buffer.WrittenCount + ChecksumBytes);
-        UInt128 checksum = XxHash128.HashToUInt128(_buffer.WrittenSpan);
-        BinaryPrimitives.WriteUInt128BigEndian(_buffer.GetSpan(ChecksumBytes), checksum);
-        _buffer.Advance(ChecksumBytes);
-        return _buffer.WrittenSpan;
+        destination.ResetWrittenCount();
+        int length = HeaderBytes + tail.Length;
+        Span<byte> slot = destination.GetSpan(length + ChecksumBytes);
+        Magic.CopyTo(slot);
+        BinaryPrimitives.WriteUInt128BigEndian(slot[8..], transfer.Value);
+        BinaryPrimitives.WriteUInt64BigEndian(slot[24..], generation);
+        BinaryPrimitives.WriteUInt32BigEndian(slot[32..], log);
+        BinaryPrimitives.WriteInt64BigEndian(slot[36..], logLength);
+        BinaryPrimitives.WriteUInt128BigEndian(slot[44..], logDigest);
+        BinaryPrimitives.WriteInt32BigEndian(slot[60..], tail.Length);
+        tail.CopyTo(slot[HeaderBytes..]);
+        BinaryPrimitives.WriteUInt128BigEndian(slot[length..], XxHash128.HashToUInt128(slot[..length]));
+        destination.Advance(length + ChecksumBytes);
     }
 
     /// <summary>Reads a slot; null if it is not a whole, valid one of this transfer. Never throws for what it reads.</summary>
-    public JournalState? Decode(ReadOnlyMemory<byte> slot)
+    public JournalSlot? Decode(ReadOnlyMemory<byte> slot)
     {
         ReadOnlySpan<byte> bytes = slot.Span;
         if (bytes.Length < HeaderBytes + ChecksumBytes || !bytes.StartsWith(Magic)) return null;
-        long length = BinaryPrimitives.ReadInt64BigEndian(bytes[40..]);
-        if (length < HeaderBytes + ChecksumBytes || length > bytes.Length) return null;
-        int end = (int)length - ChecksumBytes;
-        if (BinaryPrimitives.ReadUInt128BigEndian(bytes.Slice(end, ChecksumBytes)) != XxHash128.HashToUInt128(bytes[..end])) return null;
-        if (BinaryPrimitives.ReadUInt128BigEndian(bytes[8..]) != _transfer.Value) return null;
-        ulong generation = BinaryPrimitives.ReadUInt64BigEndian(bytes[24..]);
-        uint flags = BinaryPrimitives.ReadUInt32BigEndian(bytes[32..]), count = BinaryPrimitives.ReadUInt32BigEndian(bytes[36..]);
-        if (flags > 1 || (ulong)count * RecordBytes > (ulong)(end - HeaderBytes)) return null;
+        uint tail = BinaryPrimitives.ReadUInt32BigEndian(bytes[60..]);
+        if (tail > MaxTailBytes || HeaderBytes + tail + ChecksumBytes > bytes.Length) return null;
+        int end = HeaderBytes + (int)tail;
+        if (BinaryPrimitives.ReadUInt128BigEndian(bytes[end..]) != XxHash128.HashToUInt128(bytes[..end])) return null;
+        if (BinaryPrimitives.ReadUInt128BigEndian(bytes[8..]) != transfer.Value) return null;
+        long logLength = BinaryPrimitives.ReadInt64BigEndian(bytes[36..]);
+        if (logLength is < 0 or > MaxBytes) return null;
+        return new JournalSlot(
+            BinaryPrimitives.ReadUInt64BigEndian(bytes[24..]), BinaryPrimitives.ReadUInt32BigEndian(bytes[32..]), logLength,
+            BinaryPrimitives.ReadUInt128BigEndian(bytes[44..]), slot[HeaderBytes..end]);
+    }
 
-        var records = new List<JournalRecord>((int)count);
-        int at = HeaderBytes;
-        for (uint i = 0; i < count; i++)
+    /// <summary>Reads entries, adding to what is known; false: they make no sense, though their checksum was right.</summary>
+    public static bool TryReplay(ReadOnlyMemory<byte> entries, Dictionary<uint, JournalFile> files)
+    {
+        while (!entries.IsEmpty)
         {
-            if (DecodeRecord(slot[at..end], out int used) is not { } record) return null;
-            records.Add(record);
-            at += used;
+            int length = TryReplayOne(entries, files);
+            if (length < 0) return false;
+            entries = entries[length..];
         }
 
-        return at == end ? new JournalState(generation, flags == 1, records) : null;
+        return true;
     }
 
-    private static JournalRecord? DecodeRecord(ReadOnlyMemory<byte> source, out int length)
+    /// <summary>Returns the bytes used; −1: malformed.</summary>
+    private static int TryReplayOne(ReadOnlyMemory<byte> entries, Dictionary<uint, JournalFile> files)
     {
-        length = 0;
-        ReadOnlySpan<byte> bytes = source.Span;
-        if (bytes.Length < RecordBytes) return null;
-        long size = BinaryPrimitives.ReadInt64BigEndian(bytes[24..]);
-        uint chunkSize = BinaryPrimitives.ReadUInt32BigEndian(bytes[32..]);
-        long claimed = BinaryPrimitives.ReadInt64BigEndian(bytes[52..]);
-        if (size < 0 || chunkSize is 0 or > int.MaxValue) return null;
-        long chunks = ChunkMap.CountOf(size, chunkSize);
-        long bitmapLength = (chunks + 7) / 8;
-        if (chunks > ChunkMap.MaxChunks || claimed < 0 || claimed > chunks) return null;
-        long total = RecordBytes + bitmapLength + claimed * 16;
-        if (total > bytes.Length) return null;
+        ReadOnlySpan<byte> bytes = entries.Span;
+        var kind = (JournalEntryKind)bytes[0];
+        int length = kind switch
+        {
+            JournalEntryKind.File => JournalEntry.FileLength,
+            JournalEntryKind.Chunks => JournalEntry.ChunksLength,
+            JournalEntryKind.Lost => JournalEntry.LostLength,
+            JournalEntryKind.Gone => JournalEntry.GoneLength,
+            _ => int.MaxValue,
+        };
+        if (bytes.Length < length) return -1;
+        uint serial = BinaryPrimitives.ReadUInt32BigEndian(bytes[1..]);
+        bytes = bytes[5..];
+        if (kind == JournalEntryKind.Gone)
+        {
+            files.Remove(serial);
+            return length;
+        }
 
-        ReadOnlySpan<byte> bitmap = bytes.Slice(RecordBytes, (int)bitmapLength);
-        long set = 0;
-        foreach (byte b in bitmap) set += BitOperations.PopCount(b);
-        if (set != claimed || ((chunks & 7) != 0 && bitmap[^1] >> (int)(chunks & 7) != 0)) return null;
+        if (kind == JournalEntryKind.File)
+        {
+            long size = BinaryPrimitives.ReadInt64BigEndian(bytes[20..]);
+            uint chunkSize = BinaryPrimitives.ReadUInt32BigEndian(bytes[28..]);
+            if (size < 0 || chunkSize is 0 or > int.MaxValue || ChunkMap.CountOf(size, chunkSize) > ChunkMap.MaxChunks) return -1;
+            files[serial] = new JournalFile(
+                BinaryPrimitives.ReadUInt128BigEndian(bytes), BinaryPrimitives.ReadUInt32BigEndian(bytes[16..]), serial, size, chunkSize);
+            return length;
+        }
 
-        length = (int)total;
-        return new JournalRecord(
-            BinaryPrimitives.ReadUInt128BigEndian(bytes), BinaryPrimitives.ReadUInt32BigEndian(bytes[16..]),
-            BinaryPrimitives.ReadUInt32BigEndian(bytes[20..]), size, chunkSize, BinaryPrimitives.ReadUInt64BigEndian(bytes[FileIdOffset..]),
-            BinaryPrimitives.ReadInt64BigEndian(bytes[44..]), source.Slice(RecordBytes, (int)bitmapLength),
-            source.Slice(RecordBytes + (int)bitmapLength, (int)claimed * 16));
+        if (!files.TryGetValue(serial, out JournalFile? file)) return -1;
+        long first = BinaryPrimitives.ReadInt64BigEndian(bytes), chunks = ChunkMap.CountOf(file.Size, file.ChunkSize);
+        if (first < 0 || first >= chunks) return -1;
+        if (kind == JournalEntryKind.Lost)
+        {
+            file.Add(first, 1, default);
+            return length;
+        }
+
+        uint count = BinaryPrimitives.ReadUInt32BigEndian(bytes[8..]);
+        if (count == 0 || count > chunks - first || (long)count * 16 > entries.Length - length) return -1;
+        file.Add(first, (int)count, entries.Slice(length, (int)count * 16));
+        return length + (int)count * 16;
     }
-
-    private Span<byte> WritableSpan(int start, int length) =>
-        // the writer only hands out what it wrote as read-only; it is this object's own array
-        MemoryMarshal.AsMemory(_buffer.WrittenMemory).Span.Slice(start, length);
 }

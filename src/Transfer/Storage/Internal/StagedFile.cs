@@ -20,17 +20,8 @@ internal sealed class StagedFile(UInt128 key, uint entryId, uint serial, ChunkMa
     /// <summary>Name of the data file: numbers only, nothing a peer named.</summary>
     public string Name => NameOf(EntryId, Serial);
 
-    /// <summary>
-    /// The data file's id at the last sync; 0 where unknown. Written under the file's gate, read by checkpoints without it: a pair
-    /// that does not match only makes the next run read the file back.
-    /// </summary>
-    public ulong FileId { get; set; }
-
-    /// <summary>The data file's time of change at the last sync. As <see cref="FileId"/>.</summary>
-    public long Changed { get; set; }
-
-    /// <summary>The map's version in the last durable slot; −1: none. Guarded by the store's checkpoint.</summary>
-    public long RecordedVersion { get; set; } = -1;
+    /// <summary>Whether the journal knows the file. Guarded by the store's checkpoint.</summary>
+    public bool IsInJournal { get; set; }
 
     /// <summary>The open file; null while it is closed. Guarded by the store's gate.</summary>
     public ReceiveFile? Open { get; set; }

@@ -128,7 +128,7 @@ internal sealed class Staging : IDisposable
     public void Remove()
     {
         foreach ((string name, _, _) in DataFiles(Folder)) Folder.RemoveFile(name);
-        foreach (string name in JournalFiles.Names) Folder.RemoveFile(name);
+        foreach (string name in Folder.List().Where(JournalFiles.IsName)) Folder.RemoveFile(name);
         Folder.RemoveFile(FoldersName);
         Folder.RemoveFile(SyncFailedName);
         Folder.RemoveFolder(ModeProbeName);
