@@ -41,6 +41,7 @@ public sealed partial class FastShareNode : IAsyncDisposable
         var network = new SwarmNetwork(Swarm);
         _engine = new TransferEngine(
             network, name, options.Consent, options.Limits, options.TimeProvider, BlockPool.Shared, options.LoggerFactory);
+        RateLimit = options.RateLimit;
         network.Handle(TransferProtocol.ControlId, _engine.Incoming.ServeControlAsync);
         network.Handle(TransferProtocol.DataId, _engine.Incoming.ServeDataAsync);
         _directory = new PeerDirectory(Swarm, _engine.PeersChanged);
@@ -54,6 +55,20 @@ public sealed partial class FastShareNode : IAsyncDisposable
 
     /// <summary>Connections and protocols beneath.</summary>
     public Swarm Swarm { get; }
+
+    /// <summary>
+    /// Bytes a second that all outgoing transfers together send at most; null: no limit. May be changed at any time; they share it by
+    /// their priorities.
+    /// </summary>
+    public long? RateLimit
+    {
+        get => _engine.Rate.BytesPerSecond is > 0 and var rate ? rate : null;
+        set
+        {
+            if (value is { } rate) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rate);
+            _engine.Rate.BytesPerSecond = value ?? 0;
+        }
+    }
 
     /// <summary>Peers announced now.</summary>
     public IReadOnlyList<DiscoveredPeer> DiscoveredPeers => _directory.Peers;

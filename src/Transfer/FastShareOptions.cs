@@ -39,6 +39,17 @@ public sealed class FastShareOptions
     /// <summary>Limits on what peers may start here.</summary>
     public IncomingLimits Limits { get; init; } = new();
 
+    /// <summary>Bytes a second that all outgoing transfers together send at most; null: no limit. Changed by the node's property.</summary>
+    public long? RateLimit
+    {
+        get;
+        init
+        {
+            if (value is { } rate) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rate);
+            field = value;
+        }
+    }
+
     /// <summary>The clock.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 

@@ -5,10 +5,13 @@ namespace FastShare.Transfer;
 /// <summary>Settings of one outgoing transfer.</summary>
 public sealed class SendOptions
 {
+    /// <summary>Most <see cref="Connections"/> to one peer: half of what it takes from one address by default.</summary>
+    public const int MaxConnections = 32;
+
     /// <summary>How chunks are sent.</summary>
     public TransferMode Mode { get; init; } = TransferMode.Auto;
 
-    /// <summary>Streams in parallel mode, 1 to 64. Default: 4.</summary>
+    /// <summary>Streams in parallel mode, over all connections, 1 to 64. Default: 4.</summary>
     public int Streams
     {
         get;
@@ -19,6 +22,53 @@ public sealed class SendOptions
             field = value;
         }
     } = 4;
+
+    /// <summary>
+    /// Connections to the peer that carry chunks, 1 to 32; null (the default): in auto mode as many as measurements show to be worth it,
+    /// in parallel mode one. Sequential mode uses one.
+    /// </summary>
+    public int? Connections
+    {
+        get;
+        init
+        {
+            if (value is { } connections)
+            {
+                ArgumentOutOfRangeException.ThrowIfLessThan(connections, 1);
+                ArgumentOutOfRangeException.ThrowIfGreaterThan(connections, MaxConnections);
+            }
+
+            field = value;
+        }
+    }
+
+    /// <summary>Bytes a second at most; null: no limit. <see cref="Transfer.RateLimit"/> changes it later.</summary>
+    public long? RateLimit
+    {
+        get;
+        init
+        {
+            if (value is { } rate) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rate);
+            field = value;
+        }
+    }
+
+    /// <summary>Its share while other transfers go to the same peer. <see cref="Transfer.Priority"/> changes it later.</summary>
+    public TransferPriority Priority { get; init; } = TransferPriority.Normal;
+
+    /// <summary>
+    /// Memory that chunks may take between disk and connections, in bytes, whatever the number and size of files and the receiver's speed:
+    /// at least 1 MiB. Default: 20 MiB.
+    /// </summary>
+    public long MaxBufferedBytes
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1 << 20);
+            field = value;
+        }
+    } = 20 << 20;
 
     /// <summary>How long the peer may take to appear before the transfer fails. Default: 30 s.</summary>
     public TimeSpan WaitForPeer { get; init; } = TimeSpan.FromSeconds(30);

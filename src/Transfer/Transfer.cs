@@ -16,10 +16,14 @@ public sealed class Transfer
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile TransferOffer? _offer;
 
+    private volatile int _priority = (int)TransferPriority.Normal;
+
     internal Transfer(PeerId peer, bool isIncoming, TimeProvider time)
     {
         Peer = peer;
         IsIncoming = isIncoming;
+        Stages = new StageMeter(time);
+        Rate = new TokenBucket(time, 0);
         Meter = new ProgressMeter(time, isIncoming ? TransferState.Offered : TransferState.Connecting);
     }
 
@@ -39,6 +43,28 @@ public sealed class Transfer
     /// <summary>A snapshot.</summary>
     public TransferProgress Progress => Meter.Snapshot();
 
+    /// <summary>Where the time goes, and what was decided why.</summary>
+    public TransferStatistics Statistics => Tuning.Snapshot(Stages);
+
+    /// <summary>Bytes a second that this transfer sends at most; null: no limit. May be changed while it runs.</summary>
+    /// <remarks>For incoming transfers it has no effect: the sender decides.</remarks>
+    public long? RateLimit
+    {
+        get => Rate.BytesPerSecond is > 0 and var rate ? rate : null;
+        set
+        {
+            if (value is { } rate) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rate);
+            Rate.BytesPerSecond = value ?? 0;
+        }
+    }
+
+    /// <summary>Its share of the way to the peer while other transfers go there too. May be changed while it runs.</summary>
+    public TransferPriority Priority
+    {
+        get => (TransferPriority)_priority;
+        set => _priority = (int)value;
+    }
+
     /// <summary>Ends when the transfer does.</summary>
     /// <exception cref="TransferException">The transfer failed as a whole.</exception>
     public Task<TransferResult> Completion => _completion.Task;
@@ -46,12 +72,51 @@ public sealed class Transfer
     /// <summary>What is counted.</summary>
     internal ProgressMeter Meter { get; }
 
+    /// <summary>Times of the stages.</summary>
+    internal StageMeter Stages { get; }
+
+    /// <summary>Decisions and what the kernel says.</summary>
+    internal TuningReport Tuning { get; } = new();
+
+    /// <summary>The rate limit.</summary>
+    internal TokenBucket Rate { get; }
+
+    /// <summary>Chunks wait there while the transfer is paused.</summary>
+    internal PauseGate Gate { get; } = new();
+
     /// <summary>Fires when <see cref="CancelAsync"/> was called.</summary>
     internal CancellationToken Cancelled => _cancel.Token;
 
     /// <summary>Events from the start on; ends when the transfer does. A slow reader loses the oldest.</summary>
     public IAsyncEnumerable<TransferEvent> EventsAsync(CancellationToken cancellationToken = default) =>
         _events.ReadAsync(cancellationToken);
+
+    /// <summary>
+    /// Holds the transfer: what is under way ends its chunk or a part of it, then nothing moves until <see cref="ResumeAsync"/>. The
+    /// connection is kept. Without effect if it is paused or over.
+    /// </summary>
+    public Task PauseAsync()
+    {
+        if (!_completion.Task.IsCompleted && Gate.Close())
+        {
+            Meter.IsPaused = true;
+            Tell(new TransferEvent.Paused());
+        }
+
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Goes on after <see cref="PauseAsync"/>. Without effect if it is not paused.</summary>
+    public Task ResumeAsync()
+    {
+        if (Gate.Open())
+        {
+            Meter.IsPaused = false;
+            Tell(new TransferEvent.Continued());
+        }
+
+        return Task.CompletedTask;
+    }
 
     /// <summary>
     /// Stops the transfer, tells the other side, keeps resumable state; <see cref="Completion"/> fails with
@@ -76,6 +141,7 @@ public sealed class Transfer
     internal void Succeed()
     {
         Meter.State = TransferState.Completed;
+        Rate.Dispose();
         _completion.TrySetResult(Meter.Result());
         _events.End();
         _ended.TrySetResult();
@@ -84,6 +150,7 @@ public sealed class Transfer
     internal void Fail(TransferException error)
     {
         Meter.State = TransferState.Failed;
+        Rate.Dispose();
         _completion.TrySetException(error);
         _ = _completion.Task.Exception; // who does not await the completion learns of the failure by the state
         _events.End();

@@ -19,7 +19,9 @@ public abstract record TransferEvent
     /// <summary>A file failed; the rest goes on.</summary>
     public sealed record FileFailed(TransferException Error) : TransferEvent;
 
-    /// <summary>The mode changed.</summary>
+    /// <summary>
+    /// The mode was chosen or changed, or the number of connections; then both modes may be the same and <paramref name="Why"/> says more.
+    /// </summary>
     public sealed record ModeChanged(TransferMode From, TransferMode To, string Why) : TransferEvent;
 
     /// <summary>The connection was lost and will be tried again after <paramref name="Delay"/>.</summary>
@@ -27,4 +29,10 @@ public abstract record TransferEvent
 
     /// <summary>The transfer goes on from an earlier state: this many bytes need not move again.</summary>
     public sealed record Resumed(long BytesAlready) : TransferEvent;
+
+    /// <summary>The transfer was paused here.</summary>
+    public sealed record Paused : TransferEvent;
+
+    /// <summary>It goes on after a pause.</summary>
+    public sealed record Continued : TransferEvent;
 }

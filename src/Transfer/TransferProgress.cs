@@ -20,6 +20,9 @@ public enum TransferState
 
     /// <summary>Ended without success.</summary>
     Failed,
+
+    /// <summary>Would move bytes, but was paused here.</summary>
+    Paused,
 }
 
 /// <summary>A snapshot of a transfer's progress.</summary>

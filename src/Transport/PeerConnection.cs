@@ -4,6 +4,7 @@ using FastShare.Transport.Multiplexing;
 using FastShare.Transport.Protocols;
 using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Security;
+using FastShare.Transport.Sockets;
 
 namespace FastShare.Transport;
 
@@ -68,6 +69,9 @@ public sealed class PeerConnection
 
     /// <summary>Completes when the connection is over; never faults. Null: an orderly close.</summary>
     public Task<TransportException?> Closed => _muxer.Closed;
+
+    /// <summary>The kernel's options and measurements; null where the transport has none.</summary>
+    internal ISocketTuning? Socket { get; init; }
 
     /// <summary>Whether it may take new streams, as far as is known: not over, not closing, not surplus. Takes no lock.</summary>
     internal bool IsLive => _muxer.TakesStreams;

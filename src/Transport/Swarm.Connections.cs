@@ -5,6 +5,7 @@ using FastShare.Transport.Multiplexing;
 using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Security;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Sockets.Internal;
 using Microsoft.Extensions.Logging;
 
 namespace FastShare.Transport;
@@ -174,7 +175,10 @@ public sealed partial class Swarm : IConnectionHost
         var muxer = new YamuxConnection(
             secured.Channel, role, _muxerOptions, _options.TimeProvider, _options.LoggerFactory.CreateLogger<YamuxConnection>());
         muxer.Start();
-        return new PeerConnection(this, secured, muxer, role, connection.LocalAddress, connection.RemoteAddress);
+        return new PeerConnection(this, secured, muxer, role, connection.LocalAddress, connection.RemoteAddress)
+        {
+            Socket = (connection as TcpConnection)?.Tuning,
+        };
     }
 
     // From now on the connection has an owner that waits for its end.

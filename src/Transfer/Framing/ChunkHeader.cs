@@ -65,13 +65,11 @@ internal readonly record struct Attach(UInt128 Session, ushort Lane)
         BinaryPrimitives.WriteUInt128BigEndian(destination[4..], Session);
     }
 
-    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: another version, or an impossible
-    /// lane.</exception>
+    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: another version.</exception>
     public static Attach Parse(ReadOnlySpan<byte> source)
     {
         ushort version = BinaryPrimitives.ReadUInt16BigEndian(source), lane = BinaryPrimitives.ReadUInt16BigEndian(source[2..]);
-        if (version != TransferProtocol.Version || lane >= TransferProtocol.MaxLanes)
-            throw TransferProtocol.Violation($"malformed attach message: version {version}, lane {lane}");
+        if (version != TransferProtocol.Version) throw TransferProtocol.Violation($"malformed attach message: version {version}");
         return new Attach(BinaryPrimitives.ReadUInt128BigEndian(source[4..]), lane);
     }
 }

@@ -15,7 +15,7 @@ internal interface IWireMessage
 /// command.</param>
 /// <param name="IsResume">Whether the sender was connected before and goes on; it then waits for <see cref="MessageType.Known"/>.</param>
 /// <param name="ChunkBits">Binary logarithm of the largest chunk size.</param>
-/// <param name="Lanes">Most data streams the sender will open.</param>
+/// <param name="Lanes">Most data streams the sender will have at the same time.</param>
 /// <param name="SenderName">What the sender calls itself.</param>
 internal sealed record Offer(ReadOnlyMemory<byte> Key, UInt128 Instance, bool IsResume, int ChunkBits, int Lanes, string SenderName)
     : IWireMessage
@@ -205,4 +205,36 @@ internal readonly record struct Number(uint Value) : IWireMessage
 internal readonly record struct Page(IReadOnlyList<ManifestEntry> Entries) : IWireMessage
 {
     public void Write(IBufferWriter<byte> writer) => ManifestPage.Encode(Entries, writer);
+}
+
+/// <summary>A data stream was lost: the sender sends nothing more on it and wants to know how much of it arrived.</summary>
+internal readonly record struct LaneNumber(ushort Lane) : IWireMessage
+{
+    public void Write(IBufferWriter<byte> writer) => writer.WriteUInt16(Lane);
+
+    public static LaneNumber Parse(in ReadOnlySequence<byte> body)
+    {
+        var reader = new WireReader(MessageType.LaneLost, body);
+        var number = new LaneNumber(reader.ReadUInt16());
+        reader.End();
+        return number;
+    }
+}
+
+/// <summary>How many chunks of a data stream the receiver has taken, from its first on.</summary>
+internal readonly record struct LaneCount(ushort Lane, long Chunks) : IWireMessage
+{
+    public void Write(IBufferWriter<byte> writer)
+    {
+        writer.WriteUInt16(Lane);
+        writer.WriteInt63(Chunks);
+    }
+
+    public static LaneCount Parse(MessageType type, in ReadOnlySequence<byte> body)
+    {
+        var reader = new WireReader(type, body);
+        var count = new LaneCount(reader.ReadUInt16(), reader.ReadInt63());
+        reader.End();
+        return count;
+    }
 }

@@ -23,7 +23,7 @@ internal static class TransferProtocol
     /// <summary>Largest payload of one chunk, in bytes.</summary>
     public const int MaxChunkLength = 1 << ChunkSize.MaxBits;
 
-    /// <summary>Most data streams of one transfer.</summary>
+    /// <summary>Most data streams of one transfer at the same time.</summary>
     public const int MaxLanes = 64;
 
     /// <summary>Longest sender name, in UTF-8 bytes (as a DNS label, which mDNS allows for a name).</summary>
@@ -57,6 +57,7 @@ internal enum MessageType : byte
     FileEnd = 4,
     FileFailed = 5,
     End = 6,
+    LaneLost = 7,
 
     Known = 64,
     Accept = 65,
@@ -66,6 +67,8 @@ internal enum MessageType : byte
     FileRejected = 69,
     ChunkRejected = 70,
     Complete = 71,
+    LaneTaken = 72,
+    LaneEnded = 73,
 
     KeepAlive = 128,
     Cancel = 129,

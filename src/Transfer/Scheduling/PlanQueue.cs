@@ -40,6 +40,15 @@ internal sealed class PlanQueue
         }
     }
 
+    /// <summary>Whether nothing more will come.</summary>
+    public bool IsCompleted
+    {
+        get
+        {
+            lock (_gate) return _completed;
+        }
+    }
+
     /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: it does not follow the last one.</exception>
     public void Add(PlanMessage plan)
     {

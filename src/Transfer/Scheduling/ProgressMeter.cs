@@ -11,6 +11,7 @@ internal sealed class ProgressMeter
     private readonly List<TransferException> _failures = []; // guarded by _gate
     private long _bytes; // interlocked
     private long _moved; // interlocked
+    private long _chunks; // interlocked
     private long _totalBytes; // interlocked
     private long _files; // interlocked
     private long _filesBytes; // interlocked
@@ -18,6 +19,7 @@ internal sealed class ProgressMeter
     private long _resent; // interlocked
     private long _started; // interlocked; 0: not yet
     private volatile int _state;
+    private volatile bool _paused;
     private volatile int _mode = (int)TransferMode.Sequential;
 
     public ProgressMeter(TimeProvider time, TransferState state)
@@ -29,8 +31,15 @@ internal sealed class ProgressMeter
 
     public TransferState State
     {
-        get => (TransferState)_state;
+        get => _paused && (TransferState)_state == TransferState.Running ? TransferState.Paused : (TransferState)_state;
         set => _state = (int)value;
+    }
+
+    /// <summary>Whether <see cref="State"/> says paused instead of running.</summary>
+    public bool IsPaused
+    {
+        get => _paused;
+        set => _paused = value;
     }
 
     public TransferMode Mode
@@ -46,6 +55,9 @@ internal sealed class ProgressMeter
     /// <summary>Payload bytes that moved over the wire; what tells progress from standstill.</summary>
     public long Moved => Interlocked.Read(ref _moved);
 
+    /// <summary>Chunks handed to connections.</summary>
+    public long Chunks => Interlocked.Read(ref _chunks);
+
     /// <summary>The clock of <see cref="TransferResult.Duration"/> starts, the first time this is called.</summary>
     public void Start() => Interlocked.CompareExchange(ref _started, Math.Max(1, _time.GetTimestamp()), 0);
 
@@ -55,6 +67,8 @@ internal sealed class ProgressMeter
         Interlocked.Add(ref _bytes, bytes);
         Interlocked.Add(ref _moved, bytes);
     }
+
+    public void AddChunk() => Interlocked.Increment(ref _chunks);
 
     /// <summary>Bytes done without moving: the receiver has them already. Negative: what was done is lost and must be done again.</summary>
     public void AddPresent(long bytes) => Interlocked.Add(ref _bytes, bytes);

@@ -15,7 +15,14 @@ namespace FastShare.Transfer.Scheduling;
 /// for the lanes. Several may run on one queue; each has its file to itself. A stage object is used by one loop.
 /// </summary>
 internal sealed class ReadStage(
-    SendState state, PlanQueue plan, ChannelWriter<ChunkWork> chunks, ObjectPool<ChunkWork> works, ControlWriter control, BlockPool blocks)
+    SendState state,
+    PlanQueue plan,
+    ChannelWriter<ChunkWork> chunks,
+    ObjectPool<ChunkWork> works,
+    ControlWriter control,
+    BlockPool blocks,
+    MemoryBudget budget,
+    StageMeter.Clock clock)
 {
     private readonly Digester _digester = new();
 
@@ -27,6 +34,7 @@ internal sealed class ReadStage(
     {
         while (goOn() && await plan.NextAsync(cancellationToken).ConfigureAwait(false) is { } task)
         {
+            clock.Enter(Stage.Reading);
             SourceEntry source = state.Manifest[task.Id];
             if (source.Entry.Kind == EntryKind.File && !state.HasFailed(task.Id))
             {
@@ -46,6 +54,7 @@ internal sealed class ReadStage(
                 control.Post(MessageType.FileFailed, new FileFailure(task.Id, WireCode.SourceChanged, "the file could not be sent"));
             }
 
+            clock.Enter(Stage.None);
             plan.Done();
             fileDone();
         }
@@ -93,6 +102,10 @@ internal sealed class ReadStage(
         cancellationToken.ThrowIfCancellationRequested();
         int length = ChunkSize.LengthOf(index, file.Entry.Size, file.ChunkSize);
         bool whole = file.Chunks == 1;
+        int charged = BlockLength(length);
+        clock.Enter(Stage.WaitingForLanes);
+        await budget.TakeAsync(charged, cancellationToken).ConfigureAwait(false);
+        clock.Enter(Stage.Reading);
         IMemoryOwner<byte> block = blocks.Rent(length);
         try
         {
@@ -103,6 +116,7 @@ internal sealed class ReadStage(
         catch
         {
             block.Dispose();
+            budget.Release(charged);
             throw;
         }
 
@@ -111,7 +125,9 @@ internal sealed class ReadStage(
         bool changed = file.Learn(index, digest);
         ChunkWork work = works.Get();
         work.Set(
-            new ChunkHeader(file.Entry.Id, whole ? ChunkFlags.WholeFile : ChunkFlags.None, index * file.ChunkSize, length, digest), block);
+            new ChunkHeader(file.Entry.Id, whole ? ChunkFlags.WholeFile : ChunkFlags.None, index * file.ChunkSize, length, digest),
+            index, block, budget, charged);
+        clock.Enter(Stage.WaitingForLanes);
         try
         {
             await chunks.WriteAsync(work, cancellationToken).ConfigureAwait(false);
@@ -122,6 +138,7 @@ internal sealed class ReadStage(
             throw;
         }
 
+        clock.Enter(Stage.Reading);
         if (isRepair && changed && file.Ended) EndFile(file);
     }
 
@@ -162,6 +179,15 @@ internal sealed class ReadStage(
             destination = destination[read..];
         }
     }
+
+    /// <summary>What a chunk takes of the pool, whose blocks have these sizes.</summary>
+    private static int BlockLength(int length) => length switch
+    {
+        <= 4 << 10 => 4 << 10,
+        <= 64 << 10 => 64 << 10,
+        <= 256 << 10 => 256 << 10,
+        _ => Math.Max(length, 1 << 20),
+    };
 
     private static void ThrowIfChanged(SourceFile content, ManifestEntry entry)
     {

@@ -7,43 +7,83 @@ namespace FastShare.Transfer.Scheduling;
 
 /// <summary>
 /// Sends queued chunks over one data stream: the header goes into the stream's buffer, the payload is written straight from its
-/// block, one write a chunk. Several lanes share one queue.
+/// block, one write a chunk (several where a rate limit wants it to flow). Several lanes share one queue.
 /// </summary>
-internal static class SendLane
+internal sealed class SendLane(
+    PipeWriter output,
+    ChannelReader<ChunkWork> chunks,
+    ObjectPool<ChunkWork> works,
+    SentChunks sent,
+    SendThrottle.Lane throttle,
+    StageMeter.Clock clock,
+    ProgressMeter meter)
 {
+    /// <summary>Bytes of the last chunk that were not counted as moved: what was cut off when the lane ended.</summary>
+    public int Missing { get; private set; }
+
     /// <summary>
-    /// Runs until the queue is complete, or until <paramref name="goOn"/> says no, between two chunks. Does not complete the stream.
+    /// Runs until the queue is complete, or until <paramref name="retire"/> fires, between two chunks. Does not complete the stream.
     /// </summary>
-    public static async Task RunAsync(
-        PipeWriter output,
-        Attach attach,
-        ChannelReader<ChunkWork> chunks,
-        ObjectPool<ChunkWork> works,
-        ProgressMeter meter,
-        Func<bool> goOn,
-        CancellationToken cancellationToken)
+    /// <param name="attach">The first bytes.</param>
+    /// <param name="retire">Ends the lane in good order.</param>
+    /// <param name="cancellationToken">Ends it at once.</param>
+    public async Task RunAsync(Attach attach, CancellationToken retire, CancellationToken cancellationToken)
     {
         attach.Write(output.GetSpan(Attach.Size));
         output.Advance(Attach.Size);
         ThrowIfClosed(await output.FlushAsync(cancellationToken).ConfigureAwait(false));
-        while (goOn() && await chunks.WaitToReadAsync(cancellationToken).ConfigureAwait(false))
+        while (!retire.IsCancellationRequested)
         {
-            while (chunks.TryRead(out ChunkWork? work))
+            if (chunks.TryRead(out ChunkWork? work))
             {
-                try
-                {
-                    work.Header.Write(output.GetSpan(ChunkHeader.Size));
-                    output.Advance(ChunkHeader.Size);
-                    ThrowIfClosed(await output.WriteAsync(work.Payload, cancellationToken).ConfigureAwait(false));
-                    meter.AddMoved(work.Header.Length);
-                }
-                finally
-                {
-                    works.Return(work);
-                }
-
-                if (!goOn()) break;
+                await SendAsync(work, cancellationToken).ConfigureAwait(false);
+                continue;
             }
+
+            clock.Enter(Stage.WaitingForChunks);
+            try
+            {
+                if (!await chunks.WaitToReadAsync(retire).ConfigureAwait(false)) return;
+            }
+            catch (OperationCanceledException) when (retire.IsCancellationRequested)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                return;
+            }
+        }
+    }
+
+    private async ValueTask SendAsync(ChunkWork work, CancellationToken cancellationToken)
+    {
+        bool entered = false;
+        // From here on the chunk is this lane's to deliver: if it is lost, the lane's end says so.
+        sent.Add(new SentChunk(work.Header.FileId, work.Index, work.Header.Length));
+        Missing = work.Header.Length;
+        try
+        {
+            clock.Enter(Stage.HeldBack);
+            await throttle.EnterAsync(work.Header.Length, cancellationToken).ConfigureAwait(false);
+            entered = true;
+            work.Header.Write(output.GetSpan(ChunkHeader.Size));
+            output.Advance(ChunkHeader.Size);
+            for (ReadOnlyMemory<byte> rest = work.Payload; !rest.IsEmpty;)
+            {
+                int slice = Math.Min(rest.Length, throttle.Slice);
+                clock.Enter(Stage.HeldBack);
+                await throttle.TakeAsync(slice, cancellationToken).ConfigureAwait(false);
+                clock.Enter(Stage.Sending);
+                ThrowIfClosed(await output.WriteAsync(rest[..slice], cancellationToken).ConfigureAwait(false));
+                meter.AddMoved(slice);
+                Missing -= slice;
+                rest = rest[slice..];
+            }
+
+            meter.AddChunk();
+        }
+        finally
+        {
+            if (entered) throttle.Exit();
+            works.Return(work);
         }
     }
 

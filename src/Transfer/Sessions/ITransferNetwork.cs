@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using FastShare.Transport;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Sockets;
 
 namespace FastShare.Transfer.Sessions;
 
@@ -18,6 +19,27 @@ internal interface ITransferNetwork
     /// <summary>Opens a stream, connecting first if needed; all callers share one dial.</summary>
     /// <exception cref="TransportException">The peer cannot be reached, or does not speak the protocol.</exception>
     ValueTask<ITransferStream> OpenStreamAsync(PeerId peer, string protocol, CancellationToken cancellationToken);
+
+    /// <summary>A further connection to the peer, for the caller alone, who disposes it.</summary>
+    /// <exception cref="TransportException">None can be made.</exception>
+    ValueTask<ITransferConnection> ConnectAsync(PeerId peer, CancellationToken cancellationToken);
+}
+
+/// <summary>A connection of one owner. Disposing it closes it, with everything on it. Thread-safe.</summary>
+internal interface ITransferConnection : IAsyncDisposable
+{
+    /// <exception cref="TransportException">The connection is lost, or the peer does not speak the protocol.</exception>
+    ValueTask<ITransferStream> OpenStreamAsync(string protocol, CancellationToken cancellationToken);
+}
+
+/// <summary>The connection beneath a stream, as far as the kernel and the multiplexer tell about it. Never throws. Thread-safe.</summary>
+internal interface ITransferPath
+{
+    /// <summary>Smoothed round-trip time; null before the first measurement.</summary>
+    TimeSpan? RoundTripTime { get; }
+
+    /// <summary>Options and measurements of its socket; null where it has none.</summary>
+    ISocketTuning? Socket { get; }
 }
 
 /// <summary>
@@ -28,6 +50,9 @@ internal interface ITransferStream : IDuplexPipe, IAsyncDisposable
 {
     /// <summary>The authenticated other side.</summary>
     PeerId Peer { get; }
+
+    /// <summary>The connection that carries it.</summary>
+    ITransferPath Path { get; }
 
     /// <inheritdoc cref="Transport.Multiplexing.IMuxedStream.WidenWindow"/>
     void WidenWindow(int bytes);
@@ -61,12 +86,42 @@ internal sealed class SwarmNetwork(Swarm swarm) : ITransferNetwork
     public async ValueTask<ITransferStream> OpenStreamAsync(PeerId peer, string protocol, CancellationToken cancellationToken) =>
         new SwarmStream(await swarm.OpenStreamAsync(peer, protocol, cancellationToken).ConfigureAwait(false));
 
+    public async ValueTask<ITransferConnection> ConnectAsync(PeerId peer, CancellationToken cancellationToken) =>
+        new SwarmConnection(await swarm.ConnectLaneAsync(peer, cancellationToken).ConfigureAwait(false));
+
     /// <summary>Serves inbound streams of a protocol.</summary>
     public void Handle(string protocol, Func<ITransferStream, CancellationToken, Task> handler) =>
         swarm.Handle(protocol, (stream, cancellationToken) => handler(new SwarmStream(stream), cancellationToken));
 
-    private sealed class SwarmStream(PeerStream stream) : ITransferStream
+    /// <summary>Closes a connection; a goodbye that does not get through is cut short.</summary>
+    private static async ValueTask CloseAsync(PeerConnection connection)
     {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        try
+        {
+            await connection.CloseAsync(patience.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or TransportException)
+        {
+        }
+    }
+
+    private sealed class SwarmConnection(PeerConnection connection) : ITransferConnection
+    {
+        public async ValueTask<ITransferStream> OpenStreamAsync(string protocol, CancellationToken cancellationToken) =>
+            new SwarmStream(await connection.OpenStreamAsync(protocol, cancellationToken).ConfigureAwait(false));
+
+        public ValueTask DisposeAsync() => CloseAsync(connection);
+    }
+
+    private sealed class SwarmStream(PeerStream stream) : ITransferStream, ITransferPath
+    {
+        public ITransferPath Path => this;
+
+        public TimeSpan? RoundTripTime => stream.Connection.RoundTripTime;
+
+        public ISocketTuning? Socket => stream.Connection.Socket;
+
         public PeerId Peer => stream.Connection.Peer;
 
         public PipeReader Input => stream.Input;
@@ -77,18 +132,7 @@ internal sealed class SwarmNetwork(Swarm swarm) : ITransferNetwork
 
         public void Reset() => stream.Reset();
 
-        public async ValueTask AbandonConnectionAsync()
-        {
-            // The goodbye will hardly get through; cancelling cuts it short.
-            using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1));
-            try
-            {
-                await stream.Connection.CloseAsync(patience.Token).ConfigureAwait(false);
-            }
-            catch (Exception e) when (e is OperationCanceledException or TransportException)
-            {
-            }
-        }
+        public ValueTask AbandonConnectionAsync() => CloseAsync(stream.Connection);
 
         public ValueTask DisposeAsync() => stream.DisposeAsync();
     }

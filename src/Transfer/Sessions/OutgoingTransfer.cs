@@ -12,7 +12,13 @@ namespace FastShare.Transfer.Sessions;
 /// back after a lost one.
 /// </summary>
 internal sealed partial class OutgoingTransfer(
-    SendState state, ITransferNetwork network, Pulse peersChanged, TimeProvider time, BlockPool blocks, ILogger logger)
+    SendState state,
+    ITransferNetwork network,
+    SendThrottle throttle,
+    Pulse peersChanged,
+    TimeProvider time,
+    BlockPool blocks,
+    ILogger logger)
 {
     /// <summary>How often a peer that cannot be reached is tried again while it may still appear.</summary>
     private static readonly TimeSpan RetryReach = TimeSpan.FromSeconds(1);
@@ -110,7 +116,7 @@ internal sealed partial class OutgoingTransfer(
 
     private async Task<bool> TryAsync(ITransferStream stream, bool resume, CancellationToken cancellationToken)
     {
-        var attempt = new SendAttempt(state, network, stream, resume, time, blocks, cancellationToken);
+        var attempt = new SendAttempt(state, network, stream, resume, throttle, time, blocks, cancellationToken);
         await using (attempt.ConfigureAwait(false))
         {
             await attempt.RunAsync(cancellationToken).ConfigureAwait(false);

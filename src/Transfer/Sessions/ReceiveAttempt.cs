@@ -1,6 +1,5 @@
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
-using FastShare.Transfer.Verification;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
 
@@ -11,7 +10,7 @@ namespace FastShare.Transfer.Sessions;
 /// streams that attach, and finishes. Ends when everything is settled, or with the reason why not. The control stream is its
 /// caller's.
 /// </summary>
-internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
+internal sealed partial class ReceiveAttempt : IAsyncDisposable
 {
     /// <summary>Entries after which consent is asked although more may follow.</summary>
     private const int ConsentEntries = 10_000;
@@ -25,12 +24,6 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     /// <summary>Bytes of exceptions in one plan message.</summary>
     private const int PlanBytes = 128 << 10;
 
-    /// <summary>
-    /// What a sender may be ahead of the storage, per data stream, in bytes: chunks of 1 MiB, one being written and some on their way.
-    /// With yamux's first window of 256 KiB sender and receiver would work in turn instead of at the same time.
-    /// </summary>
-    private const int LaneWindow = 4 << 20;
-
     /// <summary>Complete files that may wait for the manifest's end; the lanes wait while there are more.</summary>
     private const int MaxAwaitingManifest = 256;
 
@@ -43,7 +36,6 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     private readonly TaskGroup _tasks;
     private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
-    private readonly HashSet<ushort> _lanes = []; // guarded by _gate
     private int _strikes; // interlocked
     private volatile bool _senderEnded;
     private long _movedBefore; // the liveness loop's
@@ -122,48 +114,7 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     public static void PostComplete(ControlWriter control, IncomingTransfer transfer) => control.Post(
         MessageType.Complete, new Complete(transfer.Transfer.Meter.Files, transfer.Transfer.Meter.DeliveredBytes));
 
-    /// <summary>Takes chunks from a data stream until it ends; its failure is this attempt's.</summary>
-    /// <exception cref="TransferException">The lane's number is taken or was not announced.</exception>
-    public Task RunLaneAsync(ITransferStream stream, Attach attach)
-    {
-        lock (_gate)
-        {
-            if (attach.Lane >= _offer.Lanes || !_lanes.Add(attach.Lane))
-                throw TransferProtocol.Violation($"data stream {attach.Lane} is attached already or was not announced");
-        }
-
-        stream.WidenWindow(LaneWindow);
-        return _tasks.Run(stopping =>
-            _control.RunLaneAsync(lane => new ChunkReceiver(stream.Input, this, _blocks).RunAsync(lane), stopping));
-    }
-
     public ValueTask DisposeAsync() => _tasks.DisposeAsync();
-
-    void IChunkSink.Heard() => _control.Liveness.Heard();
-
-    bool IChunkSink.Expects(in ChunkHeader header)
-    {
-        if (_transfer.Locate(header, _planned, out string? violation) is not null) return true;
-        if (violation is not null) Strike(header, WireCode.ProtocolViolation, TransferProtocol.Violation($"the sender sent {violation}"));
-        return false;
-    }
-
-    void IChunkSink.Mismatched(in ChunkHeader header) =>
-        Strike(header, WireCode.VerificationFailed, new TransferException(
-            TransferError.VerificationFailed, $"a chunk of file {header.FileId} at {header.Offset} does not match its digest"));
-
-    async ValueTask IChunkSink.StoreAsync(ChunkHeader header, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
-    {
-        // The file may have failed while its payload arrived.
-        if (_transfer.Locate(header, _planned, out _) is not { } file) return;
-        if (!_transfer.TakeChunk(file, header, payload.Span, out IncomingFile? received))
-            Strike(header, WireCode.ProtocolViolation,
-                TransferProtocol.Violation($"the sender sent a chunk of file {header.FileId} at {header.Offset} twice"));
-        if (received is null) return;
-        _transfer.Publish(received);
-        while (!_transfer.Manifest.IsComplete && _transfer.AwaitingManifest >= MaxAwaitingManifest)
-            await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
-    }
 
     /// <summary>The first wrong chunk of a connection is told to the sender; the second ends the session.</summary>
     private void Strike(in ChunkHeader header, WireCode code, TransferException violation)
@@ -192,6 +143,9 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
                     break;
                 case MessageType.FileFailed when _planned > 0:
                     _transfer.FailFile(FileFailure.Parse(message.Type, message.Body), _planned);
+                    break;
+                case MessageType.LaneLost when _planned > 0:
+                    OnLaneLost(LaneNumber.Parse(message.Body).Lane);
                     break;
                 case MessageType.End:
                     _senderEnded = true;
@@ -301,7 +255,8 @@ internal sealed class ReceiveAttempt : IChunkSink, IAsyncDisposable
     private void CheckMovement()
     {
         long moved = Transfer.Meter.Moved;
-        if (!_senderEnded || moved != _movedBefore)
+        // Neither has a receiver lost anything that is busy with what came, or that was told to wait.
+        if (!_senderEnded || moved != _movedBefore || Volatile.Read(ref _storing) > 0)
         {
             _movedBefore = moved;
             _movedAt = _time.GetTimestamp();

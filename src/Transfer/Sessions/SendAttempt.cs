@@ -13,19 +13,16 @@ namespace FastShare.Transfer.Sessions;
 /// the receiver's plan. Ends when the receiver says that everything is settled, or with the reason why not.
 /// </summary>
 /// <remarks>
-/// Memory: at most (queue + stages + lanes) blocks of 1 MiB are in use, whatever the sizes and speeds: 6 MiB in sequential mode,
-/// 16 MiB with 4 lanes.
+/// Memory: chunks between disk and connections take at most <see cref="SendOptions.MaxBufferedBytes"/>, whatever the sizes and speeds;
+/// what was sent and is not confirmed is remembered by name only.
 /// </remarks>
 internal sealed class SendAttempt : IAsyncDisposable
 {
-    /// <summary>Chunks queued between stages and lanes: enough that neither waits for the other's hiccups.</summary>
-    private const int QueuedChunks = 4;
-
-    /// <summary>The same in parallel mode, where there are two for every lane.</summary>
-    private const int MaxQueuedChunks = 16;
-
-    /// <summary>Read stages in parallel mode: they wait for opening files, not for the processor.</summary>
-    private const int MaxStages = 4;
+    /// <summary>
+    /// Chunks queued between stages and lanes: enough that neither waits for the other's hiccups where chunks are small. Where they are
+    /// large the memory budget is what limits.
+    /// </summary>
+    private const int QueuedChunks = 64;
 
     /// <summary>Bytes of a manifest page: small enough that the control stream's other messages do not wait long.</summary>
     private const int PageBytes = 64 << 10;
@@ -43,7 +40,11 @@ internal sealed class SendAttempt : IAsyncDisposable
     private readonly bool _resume;
     private readonly PlanQueue _plan = new();
     private readonly ObjectPool<ChunkWork> _works = ChunkWork.CreatePool();
-    private readonly Channel<ChunkWork> _chunks;
+    private readonly Channel<ChunkWork> _chunks = Channel.CreateBounded<ChunkWork>(new BoundedChannelOptions(QueuedChunks));
+    private readonly MemoryBudget _budget;
+    private readonly SendThrottle _throttle;
+    private readonly TimeProvider _time;
+    private readonly HashSet<int> _stages = []; // guarded by _gate: those that run
     private readonly TaskGroup _tasks;
     private readonly TaskCompletionSource<uint> _known = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -53,16 +54,15 @@ internal sealed class SendAttempt : IAsyncDisposable
     private bool _toldResumed; // the control reader's
     private int _repairs; // the control reader's
     private bool _endPosted; // guarded by _gate
-    private int _lanes; // guarded by _gate: lanes started so far, running or not
-    private int _stages; // guarded by _gate, likewise
-    private volatile int _targetLanes = 1;
-    private volatile int _targetStages = 1;
+    private int _targetStages = 1; // guarded by _gate
+    private LaneSet? _lanes; // the control reader's
 
     public SendAttempt(
         SendState state,
         ITransferNetwork network,
         ITransferStream control,
         bool resume,
+        SendThrottle throttle,
         TimeProvider time,
         BlockPool blocks,
         CancellationToken cancellationToken)
@@ -73,9 +73,9 @@ internal sealed class SendAttempt : IAsyncDisposable
         _resume = resume;
         _blocks = blocks;
         _tasks = new TaskGroup(cancellationToken);
-        int queued = state.Options.Mode == TransferMode.Sequential
-            ? QueuedChunks : Math.Clamp(2 * state.Options.Streams, QueuedChunks, MaxQueuedChunks);
-        _chunks = Channel.CreateBounded<ChunkWork>(new BoundedChannelOptions(queued));
+        _budget = new MemoryBudget(state.Options.MaxBufferedBytes);
+        _throttle = throttle;
+        _time = time;
     }
 
     private Transfer Transfer => _state.Transfer;
@@ -90,7 +90,7 @@ internal sealed class SendAttempt : IAsyncDisposable
     {
         _control.Writer.Post(
             MessageType.Offer,
-            new Offer(_state.Key, _state.Instance, _resume, ChunkSize.DefaultBits, _state.Options.Streams, _state.SenderName));
+            new Offer(_state.Key, _state.Instance, _resume, ChunkSize.DefaultBits, TransferProtocol.MaxLanes, _state.SenderName));
         _ = _tasks.Run(_control.WatchPumpAsync);
         _ = _tasks.Run(ReadControlAsync);
         _ = _tasks.Run(FeedManifestAsync);
@@ -159,7 +159,6 @@ internal sealed class SendAttempt : IAsyncDisposable
 
         (long files, long total) = _state.Manifest.Totals;
         _control.Writer.Post(MessageType.ManifestEnd, new ManifestEnd(next, files, total));
-        if (_state.Options.Mode == TransferMode.Auto && Transfer.Meter.State == TransferState.Running) ChooseMode();
         EndIfDone();
     }
 
@@ -194,6 +193,12 @@ internal sealed class SendAttempt : IAsyncDisposable
                 case MessageType.ChunkRejected when _session is not null:
                     OnChunkRejected(ChunkRejected.Parse(message.Body));
                     break;
+                case MessageType.LaneTaken when _lanes is not null:
+                    _lanes.OnTaken(LaneCount.Parse(message.Type, message.Body));
+                    break;
+                case MessageType.LaneEnded when _lanes is not null:
+                    _lanes.OnEnded(LaneCount.Parse(message.Type, message.Body));
+                    break;
                 case MessageType.Complete when _session is not null && _state.Manifest.IsComplete:
                     OnComplete(Complete.Parse(message.Body));
                     return;
@@ -210,53 +215,54 @@ internal sealed class SendAttempt : IAsyncDisposable
         Transfer.Meter.State = TransferState.Running;
         if (!_state.WasAccepted) Transfer.Tell(new TransferEvent.Accepted());
         _state.WasAccepted = true;
-        ChooseMode();
+        _lanes = new LaneSet(
+            new LaneContext(_state, _network, _control.Writer, _plan, _chunks.Reader, _works, _throttle, _tasks, _time), session);
+        var tuning = new LaneTuning(_state, _lanes, _throttle, Apply, _time);
+        tuning.Begin();
+        _ = _tasks.Run(tuning.RunAsync);
     }
 
-    /// <summary>
-    /// Settles on a mode by what is listed so far, and adapts stages and lanes to it: more are started, superfluous ones end
-    /// between two files or chunks. May be called again at any time.
-    /// </summary>
-    private void ChooseMode()
+    /// <summary>Adapts stages and lanes: more are started, superfluous ones end between two files or chunks.</summary>
+    private void Apply(LanePlan plan)
     {
-        TransferMode mode = _state.Options.Mode;
-        string why = "";
-        if (mode == TransferMode.Auto)
+        lock (_gate) _targetStages = plan.Stages;
+        RunStages();
+        _lanes!.Apply(plan);
+    }
+
+    private void RunStages()
+    {
+        lock (_gate)
         {
-            (long files, long bytes) = _state.Manifest.Totals;
-            (mode, why) = ModeChoice.For(files, bytes);
+            for (int number = 0; number < _targetStages; number++)
+            {
+                int stage = number;
+                if (_stages.Add(stage)) _ = _tasks.Run(stopping => RunStageAsync(stage, stopping));
+            }
+        }
+    }
+
+    private async Task RunStageAsync(int number, CancellationToken stopping)
+    {
+        using (StageMeter.Clock clock = Transfer.Stages.Start())
+        {
+            await new ReadStage(_state, _plan, _chunks.Writer, _works, _control.Writer, _blocks, _budget, clock)
+                .RunAsync(() => IsWanted(number), EndIfDone, stopping).ConfigureAwait(false);
         }
 
         lock (_gate)
         {
-            if (why.Length > 0 && (_lanes == 0 || mode != Transfer.Meter.Mode))
-                Transfer.Tell(new TransferEvent.ModeChanged(_lanes == 0 ? TransferMode.Auto : Transfer.Meter.Mode, mode, why));
-            Transfer.Meter.Mode = mode;
-            bool parallel = mode == TransferMode.Parallel;
-            _targetLanes = parallel ? _state.Options.Streams : 1;
-            _targetStages = parallel ? Math.Min(MaxStages, _state.Options.Streams) : 1;
-            // A lane or stage that ended because fewer were wanted is not started again: its number is never reused.
-            for (; _stages < _targetStages; _stages++) RunStage(_stages);
-            for (; _lanes < _targetLanes; _lanes++) RunLane((ushort)_lanes);
+            _stages.Remove(number);
+            // Wanted again while it ended.
+            if (number >= _targetStages || _plan.IsCompleted) return;
         }
+
+        RunStages();
     }
 
-    private void RunStage(int number) => _ = _tasks.Run(stopping =>
-        new ReadStage(_state, _plan, _chunks.Writer, _works, _control.Writer, _blocks)
-            .RunAsync(() => number < _targetStages, EndIfDone, stopping));
-
-    private void RunLane(ushort number) => _ = _tasks.Run(stopping => _control.RunLaneAsync(lane => SendAsync(number, lane), stopping));
-
-    private async Task SendAsync(ushort number, CancellationToken stopping)
+    private bool IsWanted(int stage)
     {
-        ITransferStream stream = await _network.OpenStreamAsync(Transfer.Peer, TransferProtocol.DataId, stopping).ConfigureAwait(false);
-        await using (stream.ConfigureAwait(false))
-        {
-            await SendLane.RunAsync(
-                stream.Output, new Attach(_session!.Value, number), _chunks.Reader, _works, Transfer.Meter, () =>
-                    number < _targetLanes, stopping).ConfigureAwait(false);
-            await stream.Output.CompleteAsync().ConfigureAwait(false);
-        }
+        lock (_gate) return stage < _targetStages;
     }
 
     private void OnPlan(PlanMessage plan)

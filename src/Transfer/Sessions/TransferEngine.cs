@@ -1,3 +1,4 @@
+using FastShare.Transfer.Scheduling;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
 using Microsoft.Extensions.Logging;
@@ -14,6 +15,7 @@ internal sealed class TransferEngine : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskGroup _outgoing;
+    private readonly PeerShares _shares;
 
     public TransferEngine(
         ITransferNetwork network,
@@ -30,8 +32,13 @@ internal sealed class TransferEngine : IAsyncDisposable
         _blocks = blocks;
         _logger = loggers.CreateLogger("FastShare.Transfer");
         _outgoing = new TaskGroup(CancellationToken.None);
+        _shares = new PeerShares(time);
+        Rate = new TokenBucket(time, 0);
         Incoming = new IncomingTransfers(limits, consent, time, blocks, _logger);
     }
+
+    /// <summary>What all outgoing transfers send together, at most.</summary>
+    public TokenBucket Rate { get; }
 
     /// <summary>Where inbound streams go.</summary>
     public IncomingTransfers Incoming { get; }
@@ -44,9 +51,27 @@ internal sealed class TransferEngine : IAsyncDisposable
         ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
         var transfer = new Transfer(peer, isIncoming: false, _time);
         var state = new SendState(transfer, paths, options, _name);
-        var outgoing = new OutgoingTransfer(state, _network, PeersChanged, _time, _blocks, _logger);
-        _ = _outgoing.Run(_ => outgoing.RunAsync(_stop.Token));
+        transfer.Priority = options.Priority;
+        transfer.RateLimit = options.RateLimit;
+        _ = _outgoing.Run(_ => RunAsync(state));
         return transfer;
+    }
+
+    /// <summary>One outgoing transfer, with its place among those to the same peer.</summary>
+    private async Task RunAsync(SendState state)
+    {
+        Transfer transfer = state.Transfer;
+        FairShare share = _shares.Join(transfer.Peer);
+        try
+        {
+            var throttle = new SendThrottle(transfer.Gate, share, transfer.Rate, Rate, () => (int)transfer.Priority);
+            var outgoing = new OutgoingTransfer(state, _network, throttle, PeersChanged, _time, _blocks, _logger);
+            await outgoing.RunAsync(_stop.Token).ConfigureAwait(false);
+        }
+        finally
+        {
+            _shares.Leave(transfer.Peer);
+        }
     }
 
     /// <summary>Ends every transfer resumable and waits for them.</summary>
@@ -55,5 +80,6 @@ internal sealed class TransferEngine : IAsyncDisposable
         await _stop.CancelAsync().ConfigureAwait(false);
         await _outgoing.DisposeAsync().ConfigureAwait(false);
         await Incoming.DisposeAsync().ConfigureAwait(false);
+        Rate.Dispose();
     }
 }

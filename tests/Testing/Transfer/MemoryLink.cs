@@ -26,6 +26,9 @@ internal sealed class MemoryLink
     /// <summary>Called after every write, with the bytes carried so far.</summary>
     public Action<long>? Carried { get; set; }
 
+    /// <summary>What the link says its round trip takes; default: it does not say.</summary>
+    public TimeSpan? RoundTripTime { get; set; }
+
     public bool IsBroken => _broken.IsCancellationRequested;
 
     public CancellationToken Broken => _broken.Token;

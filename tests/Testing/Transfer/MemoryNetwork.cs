@@ -14,9 +14,16 @@ internal sealed class MemoryNetwork
     private readonly ConcurrentDictionary<PeerId, MemoryNode> _nodes = new();
     private readonly Lock _gate = new();
     private readonly Dictionary<(PeerId, PeerId), MemoryLink> _links = []; // guarded by _gate
+    private readonly List<MemoryLink> _private = []; // guarded by _gate
 
     /// <summary>Called for every new link, before its first byte: the place to plan a fault.</summary>
     public Action<MemoryLink>? LinkMade { get; set; }
+
+    /// <summary>The same for the links of private connections; may throw, so that none is made.</summary>
+    public Action<MemoryLink>? PrivateLinkMade { get; set; }
+
+    /// <summary>Private links made so far.</summary>
+    public int PrivateLinksMade { get; private set; }
 
     /// <summary>Links made so far.</summary>
     public int LinksMade { get; private set; }
@@ -40,7 +47,7 @@ internal sealed class MemoryNetwork
     public void BreakLinks()
     {
         MemoryLink[] links;
-        lock (_gate) links = [.. _links.Values];
+        lock (_gate) links = [.. _links.Values, .. _private];
         foreach (MemoryLink link in links) link.Break();
     }
 
@@ -61,11 +68,27 @@ internal sealed class MemoryNetwork
     public void UnstallLinks()
     {
         MemoryLink[] links;
-        lock (_gate) links = [.. _links.Values];
+        lock (_gate) links = [.. _links.Values, .. _private];
         foreach (MemoryLink link in links) link.Unstall();
     }
 
     internal bool Knows(PeerId peer) => _nodes.ContainsKey(peer);
+
+    /// <summary>A link of its own.</summary>
+    internal (MemoryNode Node, MemoryLink Link) ConnectPrivately(PeerId to)
+    {
+        if (!_nodes.TryGetValue(to, out MemoryNode? node))
+            throw new TransportException(TransportError.NoAddresses, "no address is known") { Peer = to };
+        var link = new MemoryLink();
+        lock (_gate)
+        {
+            PrivateLinkMade?.Invoke(link);
+            PrivateLinksMade++;
+            _private.Add(link);
+        }
+
+        return (node, link);
+    }
 
     internal (MemoryNode Node, MemoryLink Link) Connect(PeerId from, PeerId to)
     {
@@ -104,10 +127,23 @@ internal sealed class MemoryNode(MemoryNetwork network, PeerId id) : ITransferNe
         await Task.Yield();
         cancellationToken.ThrowIfCancellationRequested();
         (MemoryNode node, MemoryLink link) = network.Connect(id, peer);
+        return Open(node, link, protocol);
+    }
+
+    public async ValueTask<ITransferConnection> ConnectAsync(PeerId peer, CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        cancellationToken.ThrowIfCancellationRequested();
+        (MemoryNode node, MemoryLink link) = network.ConnectPrivately(peer);
+        return new Connection(this, node, link);
+    }
+
+    private MemoryStreamEnd Open(MemoryNode node, MemoryLink link, string protocol)
+    {
         if (!node._handlers.TryGetValue(protocol, out var handler))
             throw new TransportException(TransportError.UnsupportedProtocol, $"the peer does not speak {protocol}");
         StreamsOpened++;
-        (MemoryStreamEnd near, MemoryStreamEnd far) = MemoryStreamEnd.CreatePair(link, protocol, id, peer);
+        (MemoryStreamEnd near, MemoryStreamEnd far) = MemoryStreamEnd.CreatePair(link, protocol, id, node.LocalPeer);
         node._running.Add(Task.Run(() => ServeAsync(handler, far)));
         return near;
     }
@@ -127,5 +163,17 @@ internal sealed class MemoryNode(MemoryNetwork network, PeerId id) : ITransferNe
         }
 
         await stream.DisposeAsync();
+    }
+
+    private sealed class Connection(MemoryNode from, MemoryNode to, MemoryLink link) : ITransferConnection
+    {
+        public ValueTask<ITransferStream> OpenStreamAsync(string protocol, CancellationToken cancellationToken) =>
+            link.IsBroken ? throw MemoryLink.Lost() : new ValueTask<ITransferStream>(from.Open(to, link, protocol));
+
+        public ValueTask DisposeAsync()
+        {
+            link.Break();
+            return ValueTask.CompletedTask;
+        }
     }
 }

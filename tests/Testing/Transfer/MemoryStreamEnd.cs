@@ -3,11 +3,12 @@ using System.IO.Pipelines;
 using FastShare.Transfer.Sessions;
 using FastShare.Transport;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Sockets;
 
 namespace FastShare.Testing.Transfer;
 
 /// <summary>One end of a stream on a <see cref="MemoryLink"/>, with the contract of a multiplexed stream.</summary>
-internal sealed class MemoryStreamEnd : ITransferStream
+internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
 {
     /// <summary>
     /// yamux's first window: smaller than a chunk, so that whoever waits for a whole chunk before consuming waits for ever.
@@ -29,6 +30,12 @@ internal sealed class MemoryStreamEnd : ITransferStream
     }
 
     public PeerId Peer { get; }
+
+    public ITransferPath Path => this;
+
+    public TimeSpan? RoundTripTime => _link.RoundTripTime;
+
+    public ISocketTuning? Socket => null;
 
     public PipeReader Input => _input;
 

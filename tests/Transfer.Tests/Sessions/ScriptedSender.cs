@@ -59,14 +59,14 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
         await output.WriteAsync(body);
     }
 
-    /// <summary>The next message that is no keep-alive; it must be of this type. Its body is copied.</summary>
+    /// <summary>The next message that is neither a keep-alive nor a lane's count; it must be of this type. Its body is copied.</summary>
     public async Task<ControlMessage> ExpectAsync(MessageType type)
     {
         while (true)
         {
             ControlMessage message = await _reader!.ReadAsync(CancellationToken.None) ?? throw new InvalidOperationException(
                 $"the stream ended instead of {type}");
-            if (message.Type == MessageType.KeepAlive) continue;
+            if (message.Type is MessageType.KeepAlive or MessageType.LaneTaken or MessageType.LaneEnded && message.Type != type) continue;
             Assert.Equal(type, message.Type);
             return message with { Body = new ReadOnlySequence<byte>(message.Body.ToArray()) };
         }

@@ -26,9 +26,13 @@ internal sealed class TcpConnection : IDuplexConnection
     private TcpConnection(Socket socket, Multiaddr local, Multiaddr remote)
     {
         _socket = socket;
+        Tuning = new LinuxTcpTuning(socket);
         LocalAddress = local;
         RemoteAddress = remote;
     }
+
+    /// <summary>The kernel's options and measurements of this connection.</summary>
+    public ISocketTuning Tuning { get; }
 
     public Multiaddr LocalAddress { get; }
 

@@ -1,0 +1,188 @@
+namespace FastShare.Transfer.Scheduling;
+
+/// <summary>
+/// Shares the way to one peer among the transfers to it, by their weights: as many chunks are being written at once as the transfer with
+/// the most lanes has lanes, and whose account is smallest writes next. With one transfer nobody ever waits. Thread-safe.
+/// </summary>
+/// <remarks>
+/// Nothing is left unused: a write that has not ended after <see cref="Overdue"/> is held up by something that is not shared (its file's
+/// storage, its stream's window), and does not count any more.
+/// </remarks>
+internal sealed class FairShare : IDisposable
+{
+    /// <summary>How long a chunk's write may take and still count as one of those under way.</summary>
+    private static readonly TimeSpan Overdue = TimeSpan.FromMilliseconds(100);
+
+    private readonly TimeProvider _time;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<WeightedFlow, int> _lanes = []; // guarded by _gate: lanes of each transfer
+    private readonly List<Turn> _active = []; // guarded by _gate
+    private readonly List<Turn> _waiting = []; // guarded by _gate
+    private readonly ITimer _timer;
+    private double _now; // guarded by _gate: the account last served
+
+    public FairShare(TimeProvider time)
+    {
+        _time = time;
+        _timer = time.CreateTimer(static share => ((FairShare)share!).Serve(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>A lane of a transfer takes part. To be disposed when the lane ends.</summary>
+    public Turn AddLane(WeightedFlow flow)
+    {
+        lock (_gate) _lanes[flow] = _lanes.GetValueOrDefault(flow) + 1;
+        return new Turn(this, flow);
+    }
+
+    public void Dispose() => _timer.Dispose();
+
+    private ValueTask EnterAsync(Turn turn, int bytes, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled(cancellationToken);
+        TaskCompletionSource granted;
+        lock (_gate)
+        {
+            turn.Flow.Begin(_now);
+            turn.Bytes = bytes;
+            if (_waiting.Count == 0 && UnderWay() < Places())
+            {
+                Grant(turn);
+                return default;
+            }
+
+            turn.Granted = granted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _waiting.Add(turn);
+            Arm();
+        }
+
+        return WaitAsync(turn, granted, cancellationToken);
+    }
+
+    private async ValueTask WaitAsync(Turn turn, TaskCompletionSource granted, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await granted.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            Exit(turn);
+            throw;
+        }
+    }
+
+    private void Exit(Turn turn)
+    {
+        lock (_gate)
+        {
+            if (_active.Remove(turn) | _waiting.Remove(turn)) turn.Flow.Turns--;
+            turn.Granted = null;
+        }
+
+        Serve();
+    }
+
+    private void RemoveLane(Turn turn)
+    {
+        Exit(turn);
+        lock (_gate)
+        {
+            int left = _lanes[turn.Flow] - 1;
+            if (left == 0) _lanes.Remove(turn.Flow);
+            else _lanes[turn.Flow] = left;
+        }
+
+        Serve();
+    }
+
+    private void Serve()
+    {
+        lock (_gate)
+        {
+            while (_waiting.Count > 0 && UnderWay() < Places())
+            {
+                int next = 0;
+                for (int i = 1; i < _waiting.Count; i++)
+                {
+                    if (_waiting[i].Flow.Spent < _waiting[next].Flow.Spent) next = i;
+                }
+
+                Turn turn = _waiting[next];
+                _waiting.RemoveAt(next);
+                Grant(turn);
+                turn.Granted!.SetResult();
+            }
+
+            Arm();
+        }
+    }
+
+    // Under the gate.
+    private void Grant(Turn turn)
+    {
+        turn.Since = _time.GetTimestamp();
+        _active.Add(turn);
+        _now = Math.Max(_now, turn.Flow.Spent);
+        turn.Flow.Charge(turn.Bytes);
+    }
+
+    // Under the gate.
+    private int UnderWay()
+    {
+        int count = 0;
+        foreach (Turn turn in _active)
+        {
+            if (_time.GetElapsedTime(turn.Since) < Overdue) count++;
+        }
+
+        return count;
+    }
+
+    // Under the gate.
+    private int Places()
+    {
+        int most = 1;
+        foreach (int lanes in _lanes.Values) most = Math.Max(most, lanes);
+        return most;
+    }
+
+    // Under the gate: somebody's time under way will be over.
+    private void Arm()
+    {
+        if (_waiting.Count > 0) _timer.Change(Overdue / 4, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>One lane's place in the queue. Used by one loop.</summary>
+    public sealed class Turn : IDisposable
+    {
+        private readonly FairShare _share;
+        private bool _disposed;
+
+        internal Turn(FairShare share, WeightedFlow flow)
+        {
+            _share = share;
+            Flow = flow;
+        }
+
+        internal WeightedFlow Flow { get; }
+
+        internal int Bytes { get; set; }
+
+        internal long Since { get; set; }
+
+        internal TaskCompletionSource? Granted { get; set; }
+
+        /// <summary>Waits until this lane may write a chunk; to be ended by <see cref="Exit"/>.</summary>
+        public ValueTask EnterAsync(int bytes, CancellationToken cancellationToken) => _share.EnterAsync(this, bytes, cancellationToken);
+
+        /// <summary>The chunk was written, or will not be.</summary>
+        public void Exit() => _share.Exit(this);
+
+        public void Dispose()
+        {
+            if (_disposed) return;
+            _disposed = true;
+            _share.RemoveLane(this);
+        }
+    }
+}

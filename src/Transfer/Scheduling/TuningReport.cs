@@ -1,0 +1,49 @@
+namespace FastShare.Transfer.Scheduling;
+
+/// <summary>What the scheduler reports of itself; the source of <see cref="TransferStatistics"/>. Thread-safe.</summary>
+internal sealed class TuningReport
+{
+    private const int MaxDecisions = 1000;
+
+    private readonly Lock _gate = new();
+    private readonly List<ModeDecision> _decisions = []; // guarded by _gate
+    private TransferStatistics _latest = new(); // guarded by _gate
+
+    public void Update(Func<TransferStatistics, TransferStatistics> change)
+    {
+        lock (_gate) _latest = change(_latest);
+    }
+
+    /// <summary>Whether nothing was decided yet.</summary>
+    public bool IsUndecided
+    {
+        get
+        {
+            lock (_gate) return _decisions.Count == 0;
+        }
+    }
+
+    public void Add(ModeDecision decision)
+    {
+        lock (_gate)
+        {
+            if (_decisions.Count < MaxDecisions) _decisions.Add(decision);
+        }
+    }
+
+    public TransferStatistics Snapshot(StageMeter stages)
+    {
+        TransferStatistics latest;
+        lock (_gate) latest = _latest with { Decisions = [.. _decisions] };
+        return latest with
+        {
+            Reading = stages[Stage.Reading],
+            WaitingForStreams = stages[Stage.WaitingForLanes],
+            WaitingForChunks = stages[Stage.WaitingForChunks],
+            HeldBack = stages[Stage.HeldBack],
+            Sending = stages[Stage.Sending],
+            Receiving = stages[Stage.Receiving],
+            Storing = stages[Stage.Storing],
+        };
+    }
+}

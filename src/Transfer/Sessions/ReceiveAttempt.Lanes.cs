@@ -1,0 +1,159 @@
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Scheduling;
+using FastShare.Transfer.Verification;
+using FastShare.Transport;
+
+namespace FastShare.Transfer.Sessions;
+
+// The data streams of one attempt, from whichever connections of the peer they come.
+internal sealed partial class ReceiveAttempt
+{
+    /// <summary>
+    /// What a sender may be ahead of the storage, per data stream, in bytes: chunks of 1 MiB, one being written and some on their way.
+    /// With yamux's first window of 256 KiB sender and receiver would work in turn instead of at the same time.
+    /// </summary>
+    private const int LaneWindow = 4 << 20;
+
+    /// <summary>What was taken is confirmed after so many chunks, or so many bytes: so much a sender remembers at least.</summary>
+    private const int ConfirmChunks = 64, ConfirmBytes = 4 << 20;
+
+    private readonly Dictionary<ushort, ReceiveLane> _lanes = []; // guarded by _gate: those that are open
+    private readonly HashSet<ushort> _usedLanes = []; // guarded by _gate: at most every number there is
+    private int _storing; // interlocked: lanes that wait for storage, for a pause's end or for the manifest
+
+    /// <summary>
+    /// Takes chunks from a data stream until it ends. A stream that is lost costs only itself: the sender is told how far it came, and
+    /// sends the rest again.
+    /// </summary>
+    /// <exception cref="TransferException">The lane's number was used before, or there are more than announced.</exception>
+    public Task RunLaneAsync(ITransferStream stream, Attach attach)
+    {
+        var lane = new ReceiveLane(this, attach.Lane);
+        lock (_gate)
+        {
+            if (_lanes.Count >= _offer.Lanes || !_usedLanes.Add(attach.Lane))
+                throw TransferProtocol.Violation($"data stream {attach.Lane} was there before, or is one more than announced");
+            _lanes.Add(attach.Lane, lane);
+        }
+
+        stream.WidenWindow(LaneWindow);
+        return _tasks.Run(stopping => RunLaneAsync(lane, stream, stopping));
+    }
+
+    private async Task RunLaneAsync(ReceiveLane lane, ITransferStream stream, CancellationToken stopping)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(stopping, lane.Lost);
+        using StageMeter.Clock clock = Transfer.Stages.Start();
+        lane.Clock = clock;
+        clock.Enter(Stage.Receiving);
+        try
+        {
+            await new ChunkReceiver(stream.Input, lane, _blocks).RunAsync(stop.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!stopping.IsCancellationRequested
+            && e is OperationCanceledException or TransportException or TransferException { Error: TransferError.ConnectionLost })
+        {
+            // Ends within a chunk, or the sender says it is lost: what counts is how many chunks it brought.
+        }
+
+        lock (_gate) _lanes.Remove(lane.Number);
+        _control.Writer.Post(MessageType.LaneEnded, new LaneCount(lane.Number, lane.Taken));
+    }
+
+    /// <summary>The sender has lost a data stream, which may not have been noticed here yet, or never have arrived.</summary>
+    private void OnLaneLost(ushort number)
+    {
+        ReceiveLane? lane;
+        lock (_gate)
+        {
+            // Neither open nor new: its end was told already.
+            if (!_lanes.TryGetValue(number, out lane) && !_usedLanes.Add(number)) return;
+        }
+
+        if (lane is null) _control.Writer.Post(MessageType.LaneEnded, new LaneCount(number, 0));
+        else lane.Lose();
+    }
+
+    /// <summary>One data stream's way to storage. Used by one loop, but for <see cref="Lose"/>.</summary>
+    private sealed class ReceiveLane(ReceiveAttempt attempt, ushort number) : IChunkSink
+    {
+        private readonly CancellationTokenSource _lost = new(); // holds no timer, so it is not disposed
+        private long _confirmed;
+        private int _unconfirmedBytes;
+
+        public ushort Number => number;
+
+        public CancellationToken Lost => _lost.Token;
+
+        /// <summary>Chunks that need not come again: stored, known, or passed over. A wrong one is asked for by itself.</summary>
+        public long Taken { get; private set; }
+
+        public StageMeter.Clock? Clock { get; set; }
+
+        public void Lose() => _ = _lost.CancelAsync();
+
+        public void Heard() => attempt._control.Liveness.Heard();
+
+        public bool Expects(in ChunkHeader header)
+        {
+            if (attempt._transfer.Locate(header, attempt._planned, out string? violation) is not null) return true;
+            Take(header.Length);
+            if (violation is not null)
+                attempt.Strike(header, WireCode.ProtocolViolation, TransferProtocol.Violation($"the sender sent {violation}"));
+            return false;
+        }
+
+        public void Mismatched(in ChunkHeader header)
+        {
+            Take(header.Length);
+            attempt.Strike(header, WireCode.VerificationFailed, new TransferException(
+                TransferError.VerificationFailed, $"a chunk of file {header.FileId} at {header.Offset} does not match its digest"));
+        }
+
+        public async ValueTask StoreAsync(ChunkHeader header, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
+        {
+            Interlocked.Increment(ref attempt._storing);
+            Clock?.Enter(Stage.Storing);
+            try
+            {
+                await attempt.Transfer.Gate.PassAsync(cancellationToken).ConfigureAwait(false);
+                IncomingFile? received = attempt.Store(header, payload.Span);
+                // Before anything is waited for: a lane that is lost then has brought this chunk.
+                Take(header.Length);
+                if (received is not null) await attempt.PublishAsync(received, cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                Clock?.Enter(Stage.Receiving);
+                Interlocked.Decrement(ref attempt._storing);
+            }
+        }
+
+        private void Take(int bytes)
+        {
+            Taken++;
+            _unconfirmedBytes += bytes;
+            if (Taken - _confirmed < ConfirmChunks && _unconfirmedBytes < ConfirmBytes) return;
+            _confirmed = Taken;
+            _unconfirmedBytes = 0;
+            attempt._control.Writer.Post(MessageType.LaneTaken, new LaneCount(number, Taken));
+        }
+    }
+
+    private IncomingFile? Store(ChunkHeader header, ReadOnlySpan<byte> payload)
+    {
+        // The file may have failed while its payload arrived.
+        if (_transfer.Locate(header, _planned, out _) is not { } file) return null;
+        if (!_transfer.TakeChunk(file, header, payload, out IncomingFile? received))
+            Strike(header, WireCode.ProtocolViolation,
+                TransferProtocol.Violation($"the sender sent a chunk of file {header.FileId} at {header.Offset} twice"));
+        return received;
+    }
+
+    private async ValueTask PublishAsync(IncomingFile received, CancellationToken cancellationToken)
+    {
+        _transfer.Publish(received);
+        while (!_transfer.Manifest.IsComplete && _transfer.AwaitingManifest >= MaxAwaitingManifest)
+            await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+}
