@@ -58,7 +58,7 @@ public sealed class SendOptions
 
     /// <summary>
     /// Memory that chunks may take between disk and connections, in bytes, whatever the number and size of files and the receiver's speed:
-    /// at least 1 MiB. Default: 20 MiB.
+    /// at least 1 MiB. Default: 16 MiB.
     /// </summary>
     public long MaxBufferedBytes
     {
@@ -68,7 +68,7 @@ public sealed class SendOptions
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1 << 20);
             field = value;
         }
-    } = 20 << 20;
+    } = 16 << 20;
 
     /// <summary>How long the peer may take to appear before the transfer fails. Default: 30 s.</summary>
     public TimeSpan WaitForPeer { get; init; } = TimeSpan.FromSeconds(30);

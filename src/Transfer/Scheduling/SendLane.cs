@@ -32,6 +32,7 @@ internal sealed class SendLane(
         attach.Write(output.GetSpan(Attach.Size));
         output.Advance(Attach.Size);
         ThrowIfClosed(await output.FlushAsync(cancellationToken).ConfigureAwait(false));
+        using var idle = CancellationTokenSource.CreateLinkedTokenSource(retire, cancellationToken);
         while (!retire.IsCancellationRequested)
         {
             if (chunks.TryRead(out ChunkWork? work))
@@ -43,9 +44,9 @@ internal sealed class SendLane(
             clock.Enter(Stage.WaitingForChunks);
             try
             {
-                if (!await chunks.WaitToReadAsync(retire).ConfigureAwait(false)) return;
+                if (!await chunks.WaitToReadAsync(idle.Token).ConfigureAwait(false)) return;
             }
-            catch (OperationCanceledException) when (retire.IsCancellationRequested)
+            catch (OperationCanceledException) when (idle.IsCancellationRequested)
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 return;

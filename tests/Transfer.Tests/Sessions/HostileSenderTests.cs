@@ -152,8 +152,10 @@ public class HostileSenderTests
         UInt128 session = await sender.OfferFilesAsync(20);
         await RefusedAsync(() => sender.AttachAsync(session + 1));
         await RefusedAsync(() => sender.AttachAsync(session, from: pair.Network.AddNode()));
-        await RefusedAsync(() => sender.AttachAsync(session, lane: 2)); // two were announced
         PipeWriter lane = await sender.AttachAsync(session);
+        await RefusedAsync(() => sender.AttachAsync(session, lane: 0)); // a number names one stream
+        await sender.AttachAsync(session, lane: 9);
+        await RefusedAsync(() => sender.AttachAsync(session, lane: 10)); // two at the same time were announced
         await ScriptedSender.SendChunkAsync(lane, 0, 0, new byte[20], ChunkFlags.WholeFile);
         await sender.ExpectAsync(MessageType.FileDone);
 
