@@ -29,9 +29,23 @@ public sealed class MdnsDiscovery : IPeerDiscovery
         _network = network ?? new SystemMdnsNetwork(options);
     }
 
+    /// <summary>
+    /// Why nobody can be found now, and what to do about it: no interface is up, say. It goes on by itself once one is. Null while at
+    /// least one interface is in use, and before the start.
+    /// </summary>
+    public TransportException? Problem
+    {
+        get
+        {
+            lock (_gate) return _engine?.Problem;
+        }
+    }
+
+    /// <summary>
+    /// Starts to announce and to look, on the interfaces that are up and on every one that comes. Where none is up it waits for one, and
+    /// <see cref="Problem"/> says so.
+    /// </summary>
     /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">It was started before.</exception>
-    /// <exception cref="ObjectDisposedException">It was disposed.</exception>
     public ValueTask StartAsync(
         PeerId self, IReadOnlyList<Multiaddr> listenAddresses, Action<DiscoveryEvent> sink, CancellationToken cancellationToken)
     {

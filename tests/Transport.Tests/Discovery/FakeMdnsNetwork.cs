@@ -20,6 +20,12 @@ internal sealed class FakeMdnsNetwork : IMdnsNetwork
 
     public Func<AddressFamily, bool> Refuse { get; set; } = _ => false;
 
+    /// <summary>Thrown by the next call that asks for the links, tries to open a port, or sends; then null again.</summary>
+    public Exception? ThrowWhenListing, ThrowWhenOpening, ThrowWhenSending;
+
+    /// <summary>What there is to say where no link is set.</summary>
+    public TransportException? Problem { get; set; }
+
     public int Watchers => _changed is null ? 0 : 1;
 
     public IReadOnlyList<FakeMdnsPort> Ports
@@ -45,14 +51,17 @@ internal sealed class FakeMdnsNetwork : IMdnsNetwork
 
     public IReadOnlyList<MdnsLink> GetLinks(out TransportException? problem)
     {
-        problem = null;
-        return Volatile.Read(ref _links);
+        ThrowOnce(ref ThrowWhenListing);
+        MdnsLink[] links = Volatile.Read(ref _links);
+        problem = links.Length == 0 ? Problem : null;
+        return links;
     }
 
     public IMdnsPort Open(MdnsLink link, AddressFamily family, IPAddress localAddress, IMdnsListener listener)
     {
+        ThrowOnce(ref ThrowWhenOpening);
         if (Refuse(family)) throw new TransportException(TransportError.AccessDenied, "refused by a test");
-        var port = new FakeMdnsPort(link, family, listener);
+        var port = new FakeMdnsPort(this, link, family, listener);
         lock (_gate) _ports.Add(port);
         _opened.Release();
         return port;
@@ -64,6 +73,11 @@ internal sealed class FakeMdnsNetwork : IMdnsNetwork
         return new Subscription(this);
     }
 
+    internal static void ThrowOnce(ref Exception? exception)
+    {
+        if (Interlocked.Exchange(ref exception, null) is { } thrown) throw thrown;
+    }
+
     private sealed class Subscription(FakeMdnsNetwork network) : IDisposable
     {
         public void Dispose() => network._changed = null;
@@ -71,7 +85,7 @@ internal sealed class FakeMdnsNetwork : IMdnsNetwork
 }
 
 /// <summary>A port that keeps what is sent and receives what a test gives it.</summary>
-internal sealed class FakeMdnsPort(MdnsLink link, AddressFamily family, IMdnsListener listener) : IMdnsPort
+internal sealed class FakeMdnsPort(FakeMdnsNetwork network, MdnsLink link, AddressFamily family, IMdnsListener listener) : IMdnsPort
 {
     private readonly SemaphoreSlim _sending = new(0);
     private readonly ConcurrentQueue<DnsMessage> _unread = new();
@@ -87,6 +101,9 @@ internal sealed class FakeMdnsPort(MdnsLink link, AddressFamily family, IMdnsLis
     public void Receive(string source, byte[] datagram) => listener.Received(link, IPEndPoint.Parse(source), datagram);
 
     public void Fail() => listener.Failed(this, new SocketException((int)SocketError.NetworkDown));
+
+    /// <summary>What was sent before is not looked at by <see cref="NextAsync"/>.</summary>
+    public void Forget() => _unread.Clear();
 
     /// <summary>Lets time pass until a message of that kind has been sent.</summary>
     public async Task<DnsMessage> NextAsync(FakeTimeProvider time, Func<DnsMessage, bool> matches)
@@ -108,6 +125,7 @@ internal sealed class FakeMdnsPort(MdnsLink link, AddressFamily family, IMdnsLis
 
     public SocketError? Send(ReadOnlySpan<byte> datagram)
     {
+        FakeMdnsNetwork.ThrowOnce(ref network.ThrowWhenSending);
         Assert.True(DnsMessageReader.TryRead(datagram.ToArray(), out DnsMessage? message));
         Sent.Enqueue(message);
         _unread.Enqueue(message);

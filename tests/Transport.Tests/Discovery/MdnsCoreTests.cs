@@ -155,6 +155,55 @@ public sealed class MdnsCoreTests
     }
 
     [Fact]
+    public void What_was_seen_on_an_interface_that_went_expires_after_ten_seconds()
+    {
+        SimulatedNode a = _lan.Add(), b = _lan.Add();
+        _lan.Run(20);
+        a.Core.SetLinks(_lan.Now, []);
+        _lan.Settle(a);
+        _lan.Run(9.9);
+        Assert.Empty(a.Expired);
+        _lan.Run(0.2);
+        Assert.Equal(b.Id, Assert.Single(a.Expired).Peer);
+        Assert.Empty(b.Expired); // heard nothing of it: a's time to live goes on
+    }
+
+    [Fact]
+    public void An_interface_that_is_back_within_ten_seconds_loses_nobody()
+    {
+        SimulatedNode a = _lan.Add();
+        for (int i = 0; i < 30; i++) _lan.Add();
+        _lan.Run(20);
+        a.Core.SetLinks(_lan.Now, []);
+        _lan.Settle(a);
+        _lan.Run(5);
+        a.Core.SetLinks(_lan.Now, [a.Interface]);
+        _lan.Settle(a);
+        _lan.Run(60);
+        Assert.Equal(30, a.Found.Count());
+        Assert.Empty(a.Expired);
+    }
+
+    [Fact]
+    public void A_peer_seen_on_two_interfaces_stays_when_one_of_them_goes()
+    {
+        SimulatedNode a = _lan.Add(), b = _lan.Add();
+        _lan.Run(20);
+        // The second interface is on the same network: whatever arrives on the first arrives there too.
+        MdnsLink second = a.Interface with { Index = 2, Name = "wlan0" };
+        a.Core.SetLinks(_lan.Now, [a.Interface, second]);
+        _lan.Settle(a);
+        foreach ((_, System.Net.IPEndPoint source, _, byte[] bytes) in _lan.Sent.Where(s => s.Source.Equals(b.Source)).ToArray())
+            a.Core.Receive(_lan.Now, second.Index, source, bytes);
+        _lan.Settle(a);
+        a.Core.SetLinks(_lan.Now, [a.Interface]); // the one that heard of it last goes
+        _lan.Settle(a);
+        _lan.Run(60);
+        Assert.Single(a.Found);
+        Assert.Empty(a.Expired);
+    }
+
+    [Fact]
     public void Addresses_a_peer_no_longer_announces_expire_a_second_later()
     {
         SimulatedNode a = _lan.Add();

@@ -20,9 +20,9 @@ public sealed class MdnsEngineTests
     private readonly ConcurrentQueue<DiscoveryEvent> _events = new();
     private readonly SemaphoreSlim _reported = new(0);
 
-    private async Task<MdnsDiscovery> StartAsync(Action<DiscoveryEvent>? sink = null)
+    private async Task<MdnsDiscovery> StartAsync(Action<DiscoveryEvent>? sink = null, TimeProvider? time = null)
     {
-        var discovery = new MdnsDiscovery(new MdnsOptions { TimeProvider = _time }, _network);
+        var discovery = new MdnsDiscovery(new MdnsOptions { TimeProvider = time ?? _time }, _network);
         await discovery.StartAsync(
             Peers.Id(1), [Multiaddr.Parse("/ip4/0.0.0.0/tcp/4001")], sink ?? Report, TestContext.Current.CancellationToken);
         return discovery;
@@ -142,6 +142,125 @@ public sealed class MdnsEngineTests
     }
 
     [Fact]
+    public async Task A_start_without_any_interface_waits_for_one_and_says_so()
+    {
+        _network.Problem = new TransportException(TransportError.Unreachable, "no interface of a test is up");
+        await using MdnsDiscovery discovery = await StartAsync();
+        Assert.Equal(_network.Problem, discovery.Problem);
+        _network.Set(Wired);
+        _network.Changed();
+        FakeMdnsPort port = await _network.OpenedAsync("eth0");
+        await port.NextAsync(_time, m => m.IsResponse); // announced
+        Assert.Null(discovery.Problem);
+        port.Receive("10.0.0.7:5353", MdnsPackets.Announcement(Peers.Id(7), "x", 120, "/ip4/10.0.0.7/tcp/1"));
+        await ReportedAsync();
+
+        _network.Set();
+        _network.Changed();
+        await port.Disposed.Task.WaitAsync(Patience);
+        Assert.Equal(_network.Problem, discovery.Problem);
+    }
+
+    [Fact]
+    public async Task A_family_that_is_not_usable_yet_is_waited_for()
+    {
+        _network.Set(Wired);
+        _network.ThrowWhenOpening = new TransportException(TransportError.Unreachable, "a fresh address");
+        await using MdnsDiscovery discovery = await StartAsync();
+        Assert.Equal("a fresh address", discovery.Problem?.Message);
+        _time.Advance(TimeSpan.FromSeconds(16));
+        await _network.OpenedAsync("eth0");
+    }
+
+    [Theory]
+    [InlineData("list")]
+    [InlineData("open")]
+    [InlineData("send")]
+    public async Task Unexpected_exceptions_are_survived(string where)
+    {
+        _network.Set(Wired);
+        await using MdnsDiscovery discovery = await StartAsync();
+        FakeMdnsPort port = _network.Ports.Single();
+        var unexpected = new InvalidOperationException("a test's surprise");
+        if (where == "list") _network.ThrowWhenListing = unexpected;
+        if (where == "open") _network.ThrowWhenOpening = unexpected;
+        if (where == "send") _network.ThrowWhenSending = unexpected;
+        _network.Set(Wired, Wireless);
+        _network.Changed();
+        FakeMdnsPort second;
+        for (int i = 0; (second = _network.Ports.Last()) == port; i++)
+        {
+            Assert.True(i < 20_000, "never went on");
+            _time.Advance(TimeSpan.FromMilliseconds(100));
+            await Task.Delay(1, TestContext.Current.CancellationToken);
+        }
+
+        await second.NextAsync(_time, m => m.IsResponse);
+        port.Receive("10.0.0.7:5353", MdnsPackets.Announcement(Peers.Id(7), "x", 120, "/ip4/10.0.0.7/tcp/1"));
+        for (int i = 0; !_events.Any(); i++)
+        {
+            Assert.True(i < 20_000, "never reported");
+            _time.Advance(TimeSpan.FromMilliseconds(100));
+            await Task.Delay(1, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Null(where == "list" ? _network.ThrowWhenListing : where == "open" ? _network.ThrowWhenOpening : _network.ThrowWhenSending);
+    }
+
+    [Fact]
+    public async Task After_the_machine_slept_everyone_is_asked_anew_and_who_does_not_answer_expires_in_ten_seconds()
+    {
+        _network.Set(Wired);
+        var time = new SleepingTime(_time);
+        await using MdnsDiscovery discovery = await StartAsync(time: time);
+        FakeMdnsPort port = _network.Ports.Single();
+        byte[] stays = MdnsPackets.Announcement(Peers.Id(7), "stays", 4500, "/ip4/10.0.0.7/tcp/1");
+        port.Receive("10.0.0.7:5353", stays);
+        await ReportedAsync();
+        port.Receive("10.0.0.8:5353", MdnsPackets.Announcement(Peers.Id(8), "left", 4500, "/ip4/10.0.0.8/tcp/1"));
+        await ReportedAsync();
+
+        for (int i = 0; i < 3; i++) await port.NextAsync(_time, m => !m.IsResponse); // the first queries are over
+
+        port.Forget();
+        time.Sleep(TimeSpan.FromHours(3));
+        _time.Advance(TimeSpan.FromSeconds(15));
+        DnsMessage query = await port.NextAsync(_time, m => !m.IsResponse);
+        Assert.Empty(query.Answers); // so that all answer
+        port.Receive("10.0.0.7:5353", stays);
+        await port.NextAsync(_time, m => m.IsResponse); // and announced, as the others may have given this node up
+        for (int i = 0; _events.Count < 3; i++)
+        {
+            Assert.True(i < 20_000, "never expired");
+            _time.Advance(TimeSpan.FromMilliseconds(20));
+            await Task.Delay(1, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal((DiscoveryEventKind.Expired, Peers.Id(8)), (_events.Last().Kind, _events.Last().Peer));
+    }
+
+    [Fact]
+    public async Task Where_sleep_counts_as_elapsed_time_what_expired_meanwhile_is_asked_for_at_once()
+    {
+        _network.Set(Wired);
+        await using MdnsDiscovery discovery = await StartAsync();
+        FakeMdnsPort port = _network.Ports.Single();
+        byte[] stays = MdnsPackets.Announcement(Peers.Id(7), "stays", 120, "/ip4/10.0.0.7/tcp/1");
+        port.Receive("10.0.0.7:5353", stays);
+        await ReportedAsync();
+        for (int i = 0; i < 3; i++) await port.NextAsync(_time, m => !m.IsResponse);
+        port.Forget();
+        _time.Advance(TimeSpan.FromHours(3));
+        await ReportedAsync();
+        Assert.Equal(DiscoveryEventKind.Expired, _events.Last().Kind);
+        await port.NextAsync(_time, m => !m.IsResponse);
+        port.Receive("10.0.0.7:5353", stays);
+        await ReportedAsync();
+        Assert.Equal(DiscoveryEventKind.Found, _events.Last().Kind);
+        await port.NextAsync(_time, m => m.IsResponse);
+    }
+
+    [Fact]
     public async Task A_sink_that_throws_ends_nothing()
     {
         _network.Set(Wired);
@@ -200,6 +319,23 @@ public sealed class MdnsEngineTests
         Assert.Throws<ArgumentOutOfRangeException>(() => new MdnsOptions { MaxPeers = 0 });
         Assert.Throws<ArgumentOutOfRangeException>(() => new MdnsOptions { TimeToLive = TimeSpan.FromSeconds(1) });
         Assert.Throws<ArgumentOutOfRangeException>(() => new MdnsOptions { TimeToLive = TimeSpan.FromDays(1) });
+    }
+
+    // As on Linux and macOS: the wall clock goes on while the machine sleeps, elapsed time and timers do not.
+    private sealed class SleepingTime(FakeTimeProvider awake) : TimeProvider
+    {
+        private long _slept;
+
+        public override long TimestampFrequency => awake.TimestampFrequency;
+
+        public void Sleep(TimeSpan duration) => Interlocked.Add(ref _slept, duration.Ticks);
+
+        public override DateTimeOffset GetUtcNow() => awake.GetUtcNow().AddTicks(Interlocked.Read(ref _slept));
+
+        public override long GetTimestamp() => awake.GetTimestamp();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            awake.CreateTimer(callback, state, dueTime, period);
     }
 
     private static MdnsLink Link(int index, string name, string address) =>

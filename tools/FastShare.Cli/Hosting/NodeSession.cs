@@ -132,10 +132,13 @@ internal sealed class NodeSession : IAsyncDisposable
     }
 }
 
-/// <summary>A discovery that the node can do without: where it cannot start, that is said, and the node runs without it.</summary>
+/// <summary>
+/// A discovery that the node can do without: where it cannot start, that is said, and the node runs without it; where it waits for an
+/// interface, that is said too.
+/// </summary>
 /// <param name="inner">The discovery; disposed with this.</param>
-/// <param name="onFailure">Told why it did not start.</param>
-internal sealed class OptionalDiscovery(IPeerDiscovery inner, Action<TransportException> onFailure) : IPeerDiscovery
+/// <param name="onProblem">Told why it finds nobody.</param>
+internal sealed class OptionalDiscovery(MdnsDiscovery inner, Action<TransportException> onProblem) : IPeerDiscovery
 {
     /// <summary>Whether it did not start.</summary>
     public bool HasFailed { get; private set; }
@@ -146,11 +149,12 @@ internal sealed class OptionalDiscovery(IPeerDiscovery inner, Action<TransportEx
         try
         {
             await inner.StartAsync(self, listenAddresses, sink, cancellationToken);
+            if (inner.Problem is { } problem) onProblem(problem);
         }
         catch (TransportException e)
         {
             HasFailed = true;
-            onFailure(e);
+            onProblem(e);
         }
     }
 

@@ -74,11 +74,19 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
     /// <summary>Peers known.</summary>
     public int PeerCount => _peers.Count;
 
-    /// <summary>The links in use from now on. New ones, and those with other addresses than before, are announced and asked on.</summary>
+    /// <summary>
+    /// The links in use from now on. New ones, and those with other addresses than before, are announced and asked on; what was seen on
+    /// those, or on links that are gone, expires unless it is heard again soon.
+    /// </summary>
     public void SetLinks(TimeSpan now, IReadOnlyCollection<MdnsLink> links)
     {
         _repeated.Clear(); // what an address means may depend on the links
-        foreach (int gone in _links.Keys.Where(index => links.All(l => l.Index != index)).ToArray()) _links.Remove(gone);
+        foreach (int gone in _links.Keys.Where(index => links.All(l => l.Index != index)).ToArray())
+        {
+            _links.Remove(gone);
+            Doubt(now, gone);
+        }
+
         foreach (MdnsLink link in links)
         {
             if (!_links.TryGetValue(link.Index, out LinkState? state))
@@ -92,6 +100,7 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
             }
             else
             {
+                Doubt(now, link.Index);
                 state.Queries = new MdnsQuerySchedule(settings.Random, now);
             }
 
@@ -106,6 +115,18 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
         if (!_links.TryGetValue(linkIndex, out LinkState? state)) return;
         state.Queries = new MdnsQuerySchedule(settings.Random, now);
         Announce(now, state);
+    }
+
+    /// <summary>
+    /// Announces and asks anew on every link, after a time in which nothing was heard or said; who does not answer soon expires.
+    /// </summary>
+    public void Reconfirm(TimeSpan now)
+    {
+        foreach (int link in _links.Keys.ToArray())
+        {
+            Doubt(now, link);
+            Renew(now, link);
+        }
     }
 
     /// <summary>Takes in a datagram that arrived on a link. Its memory is not kept.</summary>
@@ -179,6 +200,17 @@ internal sealed class MdnsCore(MdnsCoreSettings settings)
     public void Stop(TimeSpan now)
     {
         foreach (LinkState state in _links.Values) SetRecords(now, state, null);
+    }
+
+    // A peer seen on several links is asked for on all of them.
+    private void Doubt(TimeSpan now, int link)
+    {
+        var elsewhere = new HashSet<int>();
+        _peers.Doubt(now, link, elsewhere);
+        foreach (int other in elsewhere)
+        {
+            if (_links.TryGetValue(other, out LinkState? state)) state.Queries = new MdnsQuerySchedule(settings.Random, now);
+        }
     }
 
     private void Announce(TimeSpan now, LinkState state)

@@ -8,7 +8,7 @@ namespace FastShare.Transport.Discovery.Internal;
 
 /// <summary>
 /// Runs one <see cref="MdnsCore"/> on the real network: a single loop owns the core, the ports and the calls of the sink; sockets and
-/// timers only leave messages for it.
+/// timers only leave messages for it. Interfaces may come and go, and there may be none; whatever goes wrong is logged, and it goes on.
 /// </summary>
 internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
 {
@@ -20,6 +20,11 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
 
     // Address changes are signalled where the system does so; this finds the rest (js-libp2p looks every 5 s).
     private static readonly TimeSpan RescanInterval = TimeSpan.FromSeconds(15);
+
+    // The loop looks up every RescanInterval: where it did not for so much longer, or the wall clock went on without it, the machine slept.
+    private static readonly TimeSpan Sleep = TimeSpan.FromSeconds(60);
+
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMinutes(1);
 
     private readonly MdnsOptions _options;
     private readonly IMdnsNetwork _network;
@@ -36,6 +41,8 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
     private readonly HashSet<IMdnsPort> _failed = [];         // guarded by itself
     private int _rescan;                                      // set from any thread, by Interlocked
     private long _reportedDrops;                              // the loop's
+    private (TimeSpan Elapsed, DateTimeOffset Wall) _lastStep; // the loop's
+    private TransportException? _problem;                     // written by the loop, read by any thread
     private ITimer? _wake;
     private ITimer? _poll;
     private IDisposable? _watch;
@@ -70,14 +77,20 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
         });
     }
 
+    /// <summary>Why no interface can be used now; null: at least one is. Any thread may ask.</summary>
+    public TransportException? Problem => Volatile.Read(ref _problem);
+
     private TimeSpan Now => _time.GetElapsedTime(_epoch);
 
-    /// <summary>Opens the ports and starts the loop.</summary>
-    /// <exception cref="TransportException">No interface can be used; the message says why and what to do.</exception>
+    /// <summary>Opens the ports and starts the loop. Where no interface is up, the loop waits for one.</summary>
+    /// <exception cref="TransportException">There are interfaces, but none can be used, or one that was asked for does not exist; the
+    /// message says why and what to do.</exception>
     public void Start()
     {
-        TransportException? problem = Rescan();
-        if (problem is not null) throw problem; // then nothing is open, and nothing runs
+        Rescan();
+        // Then nothing is open, and nothing runs.
+        if (_problem is { Error: not TransportError.Unreachable } problem) throw problem;
+        _lastStep = (Now, _time.GetUtcNow());
         _wake = _time.CreateTimer(_ => LookAround(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _poll = _time.CreateTimer(_ => RequestRescan(), null, RescanInterval, RescanInterval);
         _watch = _network.Watch(RequestRescan);
@@ -114,45 +127,77 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
 
     private async Task RunAsync()
     {
+        TimeSpan pause = TimeSpan.Zero;
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                Step();
+                pause = TimeSpan.Zero;
+                await DisposeFailedAsync().ConfigureAwait(false);
+                await _inbox.Reader.WaitToReadAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                // Whatever it is, peers already found stay useful, and the next datagram or interface may be fine.
+                pause = MdnsTimes.Min(LongestPause, MdnsTimes.Max(pause * 2, MdnsTimes.Second));
+                MdnsLog.EngineFailed(_logger, pause, e);
+                await Task.Delay(pause, _time, _stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+
         try
         {
-            do
-            {
-                Pump();
-                await _inbox.Reader.WaitToReadAsync(CancellationToken.None).ConfigureAwait(false);
-                for (int i = 0; i < Batch && _inbox.Reader.TryRead(out Datagram datagram); i++)
-                {
-                    if (datagram.Payload is not null) _core.Receive(Now, datagram.Link, datagram.Source!, datagram.Payload);
-                }
-
-                if (Interlocked.Exchange(ref _rescan, 0) == 1)
-                {
-                    Rescan(); // having no interface for a while is no error any more
-                    await DisposeFailedAsync().ConfigureAwait(false);
-                }
-            }
-            while (!_stop.IsCancellationRequested);
-
             _core.Stop(Now);
             SendPackets();
         }
         catch (Exception e)
         {
-            MdnsLog.EngineFailed(_logger, e);
+            MdnsLog.GoodbyeFailed(_logger, e);
         }
-        finally
-        {
-            foreach (OpenLink open in _open.Values) await CloseAsync(open).ConfigureAwait(false);
-            await DisposeFailedAsync().ConfigureAwait(false);
-        }
+
+        lock (_failed) _failed.UnionWith(_open.Values.SelectMany(open => open.Ports));
+        await DisposeFailedAsync().ConfigureAwait(false);
     }
 
-    // Does what is due, sends and reports, and sets the alarm for the next time.
-    private void Pump()
+    // Takes in what arrived, does what is due, and sets the alarm for the next time.
+    private void Step()
     {
+        NoticeSleep();
+        for (int i = 0; i < Batch && _inbox.Reader.TryRead(out Datagram datagram); i++)
+        {
+            if (datagram.Payload is not null) _core.Receive(Now, datagram.Link, datagram.Source!, datagram.Payload);
+        }
+
+        if (_stop.IsCancellationRequested) return;
+        if (Interlocked.Exchange(ref _rescan, 0) == 1) Rescan(); // having no interface for a while is no error any more
         TimeSpan next = _core.Advance(Now);
         SendPackets();
-        foreach (DiscoveryEvent observation in _core.Events)
+        Report();
+        TimeSpan delay = next - Now;
+        if (next >= MdnsTimes.Never) delay = Timeout.InfiniteTimeSpan;
+        else if (delay < TimeSpan.FromMilliseconds(1)) delay = TimeSpan.FromMilliseconds(1); // timers count whole milliseconds
+        _wake!.Change(delay, Timeout.InfiniteTimeSpan);
+    }
+
+    // Linux and macOS do not count sleep as elapsed time, Windows does. A wall clock that is set forward looks the same, and costs a few
+    // datagrams.
+    private void NoticeSleep()
+    {
+        (TimeSpan Elapsed, DateTimeOffset Wall) now = (Now, _time.GetUtcNow());
+        TimeSpan elapsed = now.Elapsed - _lastStep.Elapsed, wall = now.Wall - _lastStep.Wall;
+        _lastStep = now;
+        if (elapsed < RescanInterval + Sleep && wall < elapsed + Sleep) return;
+        MdnsLog.Slept(_logger, MdnsTimes.Max(elapsed, wall));
+        Interlocked.Exchange(ref _rescan, 1);
+        _core.Reconfirm(now.Elapsed);
+    }
+
+    private void Report()
+    {
+        DiscoveryEvent[] events = [.. _core.Events];
+        _core.Events.Clear();
+        foreach (DiscoveryEvent observation in events)
         {
             if (_stop.IsCancellationRequested) break;
             MdnsLog.Reported(_logger, observation.Kind, observation.Peer.ToString(), observation.Addresses.Count);
@@ -165,17 +210,13 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
                 MdnsLog.SinkThrew(_logger, e);
             }
         }
-
-        _core.Events.Clear();
-        TimeSpan delay = next - Now;
-        if (next >= MdnsTimes.Never) delay = Timeout.InfiniteTimeSpan;
-        else if (delay < TimeSpan.FromMilliseconds(1)) delay = TimeSpan.FromMilliseconds(1); // timers count whole milliseconds
-        _wake!.Change(delay, Timeout.InfiniteTimeSpan);
     }
 
     private void SendPackets()
     {
-        foreach (MdnsPacket packet in _core.Packets)
+        MdnsPacket[] packets = [.. _core.Packets];
+        _core.Packets.Clear();
+        foreach (MdnsPacket packet in packets)
         {
             if (!_open.TryGetValue(packet.Link, out OpenLink? open)) continue;
             foreach (IMdnsPort port in open.Ports)
@@ -184,25 +225,25 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
                 if (port.Send(packet.Payload) is { } error) MdnsLog.SendFailed(_logger, open.Link.Name, port.Family, error);
             }
         }
-
-        _core.Packets.Clear();
     }
 
-    // Brings the open ports in line with the links there are. Null: at least one can be used.
-    private TransportException? Rescan()
+    // Brings the open ports in line with the links there are.
+    private void Rescan()
     {
         IReadOnlyList<MdnsLink> links = _network.GetLinks(out TransportException? problem);
         HashSet<IMdnsPort> failed;
         lock (_failed) failed = [.. _failed];
+        var renewed = new List<int>();
         foreach (OpenLink open in _open.Values.ToArray())
         {
-            if (links.Contains(open.Link) && !open.Ports.Any(failed.Contains)) continue;
+            bool remains = links.Contains(open.Link);
+            if (remains && !open.Ports.Any(failed.Contains)) continue;
+            if (remains) renewed.Add(open.Link.Index); // what was missed while it failed
             _open.Remove(open.Link.Index);
             lock (_failed) _failed.UnionWith(open.Ports); // disposed after this
             MdnsLog.LinkGone(_logger, open.Link.Name);
         }
 
-        var renewed = new List<int>();
         foreach (MdnsLink link in links)
         {
             // One family may come later: a fresh IPv6 address cannot be used before it is known to be unique.
@@ -219,10 +260,13 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
         long dropped = _core.Dropped;
         if (dropped > _reportedDrops) MdnsLog.Dropped(_logger, dropped - _reportedDrops);
         _reportedDrops = dropped;
-        if (_open.Count > 0) return null;
-        return problem ?? new TransportException(TransportError.Unreachable,
+        if (_open.Count > 0) problem = null;
+        else problem ??= new TransportException(TransportError.Unreachable,
             "mDNS cannot look for peers: no interface has an address of an enabled IP version; "
             + "enable both, or give the peer's address instead");
+        if (problem is not null && problem.Message != _problem?.Message) MdnsLog.Waiting(_logger, problem.Message);
+        if (problem is null && _problem is not null) MdnsLog.Resumed(_logger);
+        Volatile.Write(ref _problem, problem);
     }
 
     private void OpenPort(MdnsLink link, AddressFamily family, List<IMdnsPort> ports, ref TransportException? problem)
@@ -242,6 +286,12 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
             MdnsLog.PortUnusable(_logger, e.Message);
             problem ??= e;
         }
+        catch (Exception e)
+        {
+            // An interface that vanishes at this moment may show in many ways: it must not keep the others from being used.
+            MdnsLog.PortUnusable(_logger, e.Message);
+            problem ??= new TransportException(TransportError.Io, $"mDNS on {link.Name}: {e.Message}", e);
+        }
     }
 
     private async ValueTask DisposeFailedAsync()
@@ -253,11 +303,16 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
             _failed.Clear();
         }
 
-        foreach (IMdnsPort port in ports) await port.DisposeAsync().ConfigureAwait(false);
-    }
-
-    private static async ValueTask CloseAsync(OpenLink open)
-    {
-        foreach (IMdnsPort port in open.Ports) await port.DisposeAsync().ConfigureAwait(false);
+        foreach (IMdnsPort port in ports)
+        {
+            try
+            {
+                await port.DisposeAsync().ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                MdnsLog.PortFailed(_logger, port.Family, e);
+            }
+        }
     }
 }

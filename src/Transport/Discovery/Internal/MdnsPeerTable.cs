@@ -108,6 +108,34 @@ internal sealed class MdnsPeerTable(string source, int maxPeers, int maxAddresse
         }
     }
 
+    /// <summary>
+    /// What was last seen on a link may hold no longer: it goes in <see cref="MdnsTimes.Reconfirmation"/> unless it is seen again, and its
+    /// peers are not listed as known until they are.
+    /// </summary>
+    /// <param name="now">The time.</param>
+    /// <param name="link">The link.</param>
+    /// <param name="elsewhere">Takes the other links on which those peers were seen.</param>
+    public void Doubt(TimeSpan now, int link, HashSet<int> elsewhere)
+    {
+        foreach (Peer peer in _peers.Values)
+        {
+            bool affected = false;
+            foreach (Address address in peer.Addresses.Values)
+            {
+                if (address.Link != link) continue;
+                affected = true;
+                Shorten(address, now + MdnsTimes.Reconfirmation);
+            }
+
+            if (!affected) continue;
+            foreach (Instance instance in peer.Instances)
+            {
+                instance.Ttl = TimeSpan.Zero;
+                if (instance.Link != link) elsewhere.Add(instance.Link);
+            }
+        }
+    }
+
     /// <summary>Expires what is over and names the links on which to ask again for what soon is.</summary>
     public void Advance(TimeSpan now, List<DiscoveryEvent> events, HashSet<int> askOn)
     {
@@ -147,7 +175,7 @@ internal sealed class MdnsPeerTable(string source, int maxPeers, int maxAddresse
             {
                 Instance instance = peer.Instances[i];
                 TimeSpan left = instance.Seen + instance.Ttl - now;
-                if (instance.Link != link || left < instance.Ttl / 2) continue;
+                if (instance.Link != link || left < instance.Ttl / 2 || instance.Ttl == TimeSpan.Zero) continue;
                 yield return (instance.Name, (uint)left.TotalSeconds);
                 break;
             }
@@ -159,7 +187,7 @@ internal sealed class MdnsPeerTable(string source, int maxPeers, int maxAddresse
     /// must ask for itself. A second's grace, since what all hosts heard at once did not reach all at the same instant.
     /// </summary>
     public bool Knows(int link, DnsName name, TimeSpan now) =>
-        _instances.TryGetValue((link, name), out Instance? instance)
+        _instances.TryGetValue((link, name), out Instance? instance) && instance.Ttl > TimeSpan.Zero
         && instance.Seen + instance.Ttl - now >= (instance.Ttl / 2) - MdnsTimes.Second;
 
     private Peer Touch(PeerId id, List<DiscoveryEvent> events)

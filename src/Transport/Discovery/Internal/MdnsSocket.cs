@@ -158,12 +158,11 @@ internal sealed class MdnsSocket : IMdnsPort
             {
                 // about a datagram, not about the socket
             }
-            catch (Exception e) when (_closing.IsCancellationRequested
-                && e is OperationCanceledException or ObjectDisposedException or SocketException)
+            catch (Exception) when (_closing.IsCancellationRequested)
             {
-                return;
+                return; // whatever closing made of it
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            catch (Exception e)
             {
                 _listener.Failed(this, e);
                 return;

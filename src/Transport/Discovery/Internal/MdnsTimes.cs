@@ -12,6 +12,11 @@ internal static class MdnsTimes
     /// <summary>How long a record lives on after its goodbye (RFC 6762, 10.1): time for another holder to object.</summary>
     public static readonly TimeSpan GoodbyeGrace = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// How long what is in doubt may take to be heard again (RFC 6762, 10.4): time for the queries of a newcomer and answers to them.
+    /// </summary>
+    public static readonly TimeSpan Reconfirmation = TimeSpan.FromSeconds(10);
+
     /// <summary>20 to 120 ms: first queries and shared answers (RFC 6762, 5.2 and 6).</summary>
     public static TimeSpan ShortDelay(Random random) => TimeSpan.FromMilliseconds(20 + (random.NextDouble() * 100));
 
