@@ -1,5 +1,6 @@
 using FastShare.Transport.Dialing;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Requests;
 
 namespace FastShare.Transport.Tests.Simulation;
 
@@ -13,6 +14,8 @@ internal sealed class Chaos(SimulatedWorld world)
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     private readonly List<(SimulatedNode Node, SimulatedNode Peer, SimulatedCaller Caller)> _probes = [];
+    private readonly List<(SimulatedNode Node, SimulatedRequest Request)> _patient = []; // must be answered once the world is good
+    private readonly List<(SimulatedNode Node, SimulatedRequest Request)> _asked = []; // in good times
     private int _hostility; // percent of addresses that do not work
 
     public TimeSpan End { get; private set; }
@@ -64,6 +67,12 @@ internal sealed class Chaos(SimulatedWorld world)
             {
                 if (peer == node || peer.IsClosed || node.IsClosed) continue;
                 world.Time.Plan(world.Jitter(), "probe", () => _probes.Add((node, peer, node.Connect(peer, new Wish()))));
+                world.Time.Plan(world.Jitter(), "probe", () =>
+                {
+                    var request = new SimulatedRequest(peer, 10, Patience, RetryPolicy.None, isIdempotent: false, default);
+                    _asked.Add((node, request));
+                    node.Request(request, [], null);
+                });
             }
         }
     }
@@ -72,10 +81,25 @@ internal sealed class Chaos(SimulatedWorld world)
     {
         foreach ((SimulatedNode node, SimulatedNode peer, SimulatedCaller caller) in _probes)
         {
+            // With limits, a refusal is an answer.
             bool isLimited = world.HasLimits && caller.Error is { } error
                 && (error.Error == TransportError.LimitExceeded || error.Attempts.Any(a => a.Error == TransportError.LimitExceeded));
             if (caller.Connection is null && !isLimited)
                 throw new InvariantException($"{caller} of {node} did not reach {peer} in good times: {caller.Error?.Message ?? "no answer"}");
+        }
+
+        if (world.HasLimits) return;
+        foreach ((SimulatedNode node, SimulatedRequest request) in _asked)
+        {
+            if (!request.HasResponse) throw new InvariantException($"{request} of {node} was not answered in good times: {request.Error?.Message ?? "no answer"}");
+        }
+
+        foreach ((SimulatedNode node, SimulatedRequest request) in _patient)
+        {
+            if (node.IsClosed || request.Target.IsClosed || request.HasResponse) continue;
+            if (request.Error is null || request.Error.Failure is RequestFailure.DialFailure or RequestFailure.ConnectionClosed
+                or RequestFailure.Timeout or RequestFailure.Io)
+                throw new InvariantException($"{request} of {node}, which is patient, was not answered: {request.Error?.Message ?? "no answer"}");
         }
     }
 
@@ -134,6 +158,18 @@ internal sealed class Chaos(SimulatedWorld world)
         TimeSpan spread = Random.Percent(60) ? TimeSpan.Zero : Random.Milliseconds(1, 500);
         for (int i = 0; i < callers; i++)
         {
+            if (Random.Percent(60))
+            {
+                SimulatedRequest request = DrawRequest(node, peer);
+                IReadOnlyList<SimulatedAddress> given = Random.Percent(20) ? Some(peer.Addresses) : [];
+                TimeSpan? patience = Random.Percent(20) ? DrawPatience() : null;
+                world.Time.Plan(Random.Between(TimeSpan.Zero, spread), "request", () =>
+                {
+                    if (!node.IsClosed) node.Request(request, given, patience);
+                });
+                continue;
+            }
+
             Wish wish = DrawWish(peer);
             world.Time.Plan(Random.Between(TimeSpan.Zero, spread), "call", () => node.Connect(peer, wish));
         }
@@ -171,6 +207,28 @@ internal sealed class Chaos(SimulatedWorld world)
         IsPatient = Random.Percent(30),
         Patience = DrawPatience(),
     };
+
+    private SimulatedRequest DrawRequest(SimulatedNode node, SimulatedNode peer)
+    {
+        TimeSpan timeout = Random.Below(4) switch
+        {
+            0 => Random.Milliseconds(50, 5_000),
+            1 => Random.Milliseconds(20_000, 60_000),
+            2 => TimeSpan.FromMinutes(10),
+            _ => TimeSpan.FromSeconds(10),
+        };
+        RetryPolicy retry = Random.Below(4) switch
+        {
+            0 => RetryPolicy.None,
+            1 => new RetryPolicy(),
+            2 => new RetryPolicy { MaxAttempts = 20, Budget = Random.Milliseconds(100, 20_000) },
+            _ => RetryPolicy.UntilDeadline,
+        };
+        DialCondition condition = Random.Percent(80) ? default : (DialCondition)Random.Below(4);
+        var request = new SimulatedRequest(peer, Random.Between(1, 1_500), timeout, retry, Random.Percent(50), condition);
+        if (retry == RetryPolicy.UntilDeadline && request.IsIdempotent && timeout == TimeSpan.FromMinutes(10)) _patient.Add((node, request));
+        return request;
+    }
 
     // Null: until the end.
     private TimeSpan? DrawPatience() => Random.Below(3) switch

@@ -1,6 +1,8 @@
 using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Requests;
+using FastShare.Transport.Requests.Internal;
 
 namespace FastShare.Transport.Tests.Simulation;
 
@@ -29,6 +31,33 @@ internal enum Fault
 
     /// <summary>A connection that is over stays in the table.</summary>
     LostConnectionsStayListed,
+
+    /// <summary>
+    /// What started this project: a request to a peer that is being dialed starts a second dial, which is refused because of its
+    /// condition, and any dial error clears the peer's whole queue.
+    /// </summary>
+    EachDialErrorClearsTheQueue,
+
+    /// <summary>A request that may have been carried out is sent again, although its caller did not allow it.</summary>
+    RepeatsWhatMustNotBe,
+
+    /// <summary>Requests under way on a connection that is lost are forgotten.</summary>
+    ForgetsRequestsOfLostConnections,
+
+    /// <summary>Requests go out on connections that this side dialed only.</summary>
+    RequestsIgnoreInboundConnections,
+
+    /// <summary>Deadlines are kept a second late.</summary>
+    DeadlinesAreLate,
+
+    /// <summary>More requests are on a connection than allowed.</summary>
+    StreamLimitIsIgnored,
+
+    /// <summary>The queue has no bound.</summary>
+    QueueHasNoBound,
+
+    /// <summary>One caller's cancellation ends all requests to the peer.</summary>
+    CancellingOneCancelsAll,
 }
 
 internal static class Faults
@@ -43,6 +72,19 @@ internal static class Faults
         Fault.FailingDialFailsOthers => new FailingAll(),
         Fault.LostConnectionsStayListed => new Keeping(),
         _ => new DialTable(),
+    };
+
+    public static RequestLine LineWith(Fault fault) => fault switch
+    {
+        Fault.EachDialErrorClearsTheQueue => new Clearing(),
+        Fault.RepeatsWhatMustNotBe => new Repeating(),
+        Fault.ForgetsRequestsOfLostConnections => new Forgetting(),
+        Fault.RequestsIgnoreInboundConnections => new OutboundOnly(),
+        Fault.DeadlinesAreLate => new Late(),
+        Fault.StreamLimitIsIgnored => new Unlimited(),
+        Fault.QueueHasNoBound => new Unbounded(),
+        Fault.CancellingOneCancelsAll => new CancellingAll(),
+        _ => new RequestLine(),
     };
 
     private sealed class Refusing : DialTable
@@ -106,5 +148,89 @@ internal static class Faults
     private sealed class Keeping : DialTable
     {
         public override int Lost(PeerId peer, SimulatedEnd connection) => 0;
+    }
+
+    private sealed class Clearing : RequestLine
+    {
+        private readonly Dictionary<PeerId, ConnectionWish<SimulatedEnd>> _dialing = [];
+
+        public override void Begin(SimulatedRequest request, TimeSpan now, List<RequestStep<SimulatedEnd>> steps)
+        {
+            bool isDialing = _dialing.ContainsKey(request.Peer) && Machine.QueuedCount(request.Peer) > 0;
+            base.Begin(request, now, steps);
+            foreach (RequestStep<SimulatedEnd> step in steps)
+            {
+                if (step.Kind == RequestStepKind.Connect) _dialing[step.Wish!.Peer] = step.Wish;
+            }
+
+            if (!isDialing) return;
+            var refused = new TransportException(TransportError.DialFailure, "dial condition not met: a dial is under way");
+            Machine.NotConnected(_dialing[request.Peer], refused, now, steps);
+        }
+    }
+
+    private sealed class Repeating : RequestLine
+    {
+        public override void Failed(
+            RequestFlight<SimulatedEnd> flight, RequestFailure failure, FlightReach reach, TimeSpan now, List<RequestStep<SimulatedEnd>> steps) =>
+            base.Failed(flight, failure, FlightReach.NotTaken, now, steps);
+    }
+
+    private sealed class Forgetting : RequestLine
+    {
+        public override void Failed(
+            RequestFlight<SimulatedEnd> flight, RequestFailure failure, FlightReach reach, TimeSpan now, List<RequestStep<SimulatedEnd>> steps)
+        {
+            if (failure != RequestFailure.ConnectionClosed) base.Failed(flight, failure, reach, now, steps);
+        }
+    }
+
+    private sealed class OutboundOnly : RequestLine
+    {
+        public override void ConnectionUp(
+            PeerId peer, SimulatedEnd connection, TimeSpan now, List<RequestStep<SimulatedEnd>> steps)
+        {
+            if (!connection.IsInbound) base.ConnectionUp(peer, connection, now, steps);
+        }
+    }
+
+    private sealed class Late : RequestLine
+    {
+        public override void Tick(TimeSpan now, List<RequestStep<SimulatedEnd>> steps) => base.Tick(now - TimeSpan.FromSeconds(1), steps);
+    }
+
+    private sealed class Unlimited : RequestLine
+    {
+        public override void Make(RequestProtocolOptions options, Func<double> random) => base.Make(
+            new RequestProtocolOptions
+            {
+                MaxConcurrentStreams = 1000,
+                MaxQueuedRequests = options.MaxQueuedRequests,
+                MaxQueuedBytes = options.MaxQueuedBytes,
+                WhenFull = options.WhenFull,
+            },
+            random);
+    }
+
+    private sealed class Unbounded : RequestLine
+    {
+        public override void Make(RequestProtocolOptions options, Func<double> random) => base.Make(
+            new RequestProtocolOptions { MaxConcurrentStreams = options.MaxConcurrentStreams, WhenFull = options.WhenFull }, random);
+    }
+
+    private sealed class CancellingAll : RequestLine
+    {
+        private readonly List<SimulatedRequest> _begun = [];
+
+        public override void Begin(SimulatedRequest request, TimeSpan now, List<RequestStep<SimulatedEnd>> steps)
+        {
+            _begun.Add(request);
+            base.Begin(request, now, steps);
+        }
+
+        public override void Cancel(SimulatedRequest request, TimeSpan now, List<RequestStep<SimulatedEnd>> steps)
+        {
+            foreach (SimulatedRequest each in _begun.Where(r => r.Peer == request.Peer)) base.Cancel(each, now, steps);
+        }
     }
 }

@@ -22,8 +22,8 @@ internal sealed class SimulatedCaller(int number, PeerId peer, DialCondition con
     /// <summary>Dials it waited for, one after the other.</summary>
     public List<SimulatedDial> Dials { get; } = [];
 
-    /// <summary>Other dials to its peer that were under way when it was failed.</summary>
-    public SimulatedDial? Overlooked { get; set; }
+    /// <summary>Called when it has got its result by way of a dial.</summary>
+    public Action? Answered { get; set; }
 
     public SimulatedEnd? Connection { get; private set; }
 

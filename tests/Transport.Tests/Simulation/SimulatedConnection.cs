@@ -52,6 +52,18 @@ internal sealed class SimulatedEnd(SimulatedConnection connection, SimulatedNode
     /// <summary>Whether it stands in its node's table.</summary>
     public bool IsListed { get; set; }
 
+    /// <summary>Whether the observers were told that it is up.</summary>
+    public bool IsReported { get; set; }
+
+    /// <summary>Whether the queue of requests knows it, by report or because it had asked for it.</summary>
+    public bool IsKnown { get; set; }
+
+    /// <summary>Whether the observers were told that it is over.</summary>
+    public bool IsReportedDown { get; set; }
+
+    /// <summary>Requests of this side that are under way on it.</summary>
+    public List<SimulatedExchange> Exchanges { get; } = [];
+
     /// <summary>Whether its node has been told of its end, or never took it.</summary>
     public bool IsOver { get; set; }
 

@@ -119,7 +119,7 @@ internal sealed class SimulatedAttempt(SimulatedNode node, SimulatedDial dial, D
         World.Trace.Write($"{node} {dial}: connects to {Target.Address} ({address?.Behaviour.ToString() ?? "nobody"})");
         _next = World.Time.Plan(after, "connect", () =>
         {
-            if (error is not null || address is not { Owner.IsOnline: true })
+            if (error is not null || !node.IsOnline || address is not { Owner.IsOnline: true })
             {
                 Fail(error ?? TransportError.Unreachable);
                 return;
@@ -139,7 +139,7 @@ internal sealed class SimulatedAttempt(SimulatedNode node, SimulatedDial dial, D
         World.Trace.Write($"{node} {dial}: secures {Target.Address} ({address.Behaviour})");
         _next = World.Time.Plan(after, "handshake", () =>
         {
-            if (error is not null || !address.Owner.IsOnline) Fail(error ?? TransportError.ConnectionReset);
+            if (error is not null || !node.IsOnline || !address.Owner.IsOnline) Fail(error ?? TransportError.ConnectionReset);
             else Succeed(address);
         });
     }

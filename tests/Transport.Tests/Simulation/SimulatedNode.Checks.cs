@@ -34,6 +34,7 @@ internal sealed partial class SimulatedNode
 
         if (waiting != 0) throw new InvariantException($"the dials of {this} have {waiting} more waiters than there are callers");
         CheckLimits();
+        CheckRequests();
     }
 
     // Connections that have ended do not count, although the table may not have been told yet.
@@ -117,6 +118,9 @@ internal sealed partial class SimulatedNode
         if (_callers.Count > 0) throw new InvariantException($"{_callers[0]} of {this} still waits");
         if (_dials.Count > 0) throw new InvariantException($"{_dials[0]} of {this} is still there");
         if (_ends.Count > 0) throw new InvariantException($"{_ends[0]} of {this} is still there");
+        if (_requests.Count > 0 || Line.Machine.PendingCount > 0) throw new InvariantException($"{this} still has requests");
+        if (_wishes.Count > 0 || _inFlight.Count > 0) throw new InvariantException($"{this} still has {_wishes.Count} wishes, {_inFlight.Count} connections in use");
+        if (Line.Machine.PeerCount > 0) throw new InvariantException($"the queue of {this} still knows {Line.Machine.PeerCount} peers");
         if (Table.Machine.Connections.Count > 0) throw new InvariantException($"the table of {this} still has {Table.Machine.Connections[0]}");
         foreach (SimulatedNode peer in World.Nodes)
         {

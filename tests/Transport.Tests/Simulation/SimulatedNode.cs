@@ -1,6 +1,7 @@
 using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Requests;
 
 namespace FastShare.Transport.Tests.Simulation;
 
@@ -15,14 +16,17 @@ internal sealed partial class SimulatedNode
     private readonly HashSet<SimulatedDial> _aborted = [];
     private int _dialsMade;
 
-    public SimulatedNode(SimulatedWorld world, int index, PeerId id, DialTable table, ConnectionLimits limits)
+    public SimulatedNode(SimulatedWorld world, int index, PeerId id, Fault fault, ConnectionLimits limits, RequestProtocolOptions options)
     {
         Limits = limits;
-        table.Begin(limits, world.Random.Fraction);
+        RequestOptions = options;
         World = world;
         Index = index;
         Id = id;
-        Table = table;
+        Table = Faults.TableWith(fault);
+        Table.Begin(limits, world.Random.Fraction);
+        Line = Faults.LineWith(fault);
+        Line.Make(options, world.Random.Fraction);
     }
 
     public SimulatedWorld World { get; }
@@ -143,6 +147,7 @@ internal sealed partial class SimulatedNode
         World.Trace.Write($"{this} learns {addresses.Count} addresses of {peer}");
         Book.Add(peer.Id, addresses.Select(a => a.Address), given: true);
         Table.Learn(peer.Id, [.. addresses.Select(a => a.Candidate)], isNews: true, World.Time.Now);
+        if (addresses.Count > 0) ReportFound(peer);
     }
 
     /// <summary>Lists a connection; if it is refused, says why.</summary>
@@ -163,6 +168,7 @@ internal sealed partial class SimulatedNode
         end.IsLane = established.IsLane;
         end.IsListed = true;
         _ends.Add(end);
+        World.Time.Plan(World.Jitter(), "up", () => ReportUp(end));
         return null;
     }
 
@@ -170,12 +176,14 @@ internal sealed partial class SimulatedNode
     public void Lose(SimulatedEnd end)
     {
         if (!end.IsListed) return;
+        foreach (SimulatedExchange exchange in end.Exchanges) World.Time.Plan(World.Jitter(), "stream lost", exchange.Lose);
         World.Time.Plan(World.Jitter(), "lost", () =>
         {
             end.IsListed = false;
             _ends.Remove(end);
             int remaining = Table.Lost(end.Peer, end);
             World.Trace.Write($"{this} lost {end}, {remaining} to {end.Remote} remain");
+            ReportDown(end);
         });
     }
 
@@ -194,6 +202,7 @@ internal sealed partial class SimulatedNode
         if (IsClosed) return;
         World.Trace.Write($"{this} closes");
         IsClosed = true;
+        CloseRequests();
         Table.Close();
         foreach (SimulatedDial dial in _dials) dial.Close();
         World.Time.Plan(World.Jitter(), "close connections", () =>
@@ -260,6 +269,7 @@ internal sealed partial class SimulatedNode
         World.Trace.Write($"{this}: {caller} gets {caller.Connection?.ToString() ?? caller.Error!.Error.ToString()}");
         _callers.Remove(caller);
         Table.Leave(caller.Waiter); // as the real caller does, whatever it got
+        caller.Answered?.Invoke();
     }
 
     private void Leave(SimulatedCaller caller)

@@ -1,6 +1,7 @@
 using System.Net;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Requests;
 
 namespace FastShare.Transport.Tests.Simulation;
 
@@ -27,7 +28,7 @@ internal sealed class SimulatedWorld
         Trace = new Trace(Time, trace);
         Network = new SimulatedNetwork(this);
         HasLimits = Random.Percent(25);
-        _nodes = [.. Enumerable.Range(0, Random.Between(2, MaxNodes)).Select(i => new SimulatedNode(this, i, Ids[i], Faults.TableWith(fault), DrawLimits()))];
+        _nodes = [.. Enumerable.Range(0, Random.Between(2, MaxNodes)).Select(i => new SimulatedNode(this, i, Ids[i], fault, DrawLimits(), DrawRequestOptions()))];
         foreach (SimulatedNode node in _nodes) AddAddresses(node);
         for (int i = 0; i < _nodes.Length; i++)
         {
@@ -45,6 +46,9 @@ internal sealed class SimulatedWorld
 
     public SimulatedNetwork Network { get; }
 
+    /// <summary>Whether bad times are over.</summary>
+    public bool IsGood { get; private set; }
+
     /// <summary>Whether the nodes of this world limit their connections.</summary>
     public bool HasLimits { get; }
 
@@ -55,6 +59,7 @@ internal sealed class SimulatedWorld
     {
         _chaos.Begin();
         RunUntil(_chaos.End);
+        IsGood = true;
         _chaos.Heal();
         RunUntil(Time.Now + Chaos.Settling);
         _chaos.Probe();
@@ -112,6 +117,14 @@ internal sealed class SimulatedWorld
         Outbound = HasLimits && Random.Percent(40) ? Random.Between(1, 8) : null,
         PerPeer = HasLimits && Random.Percent(40) ? Random.Between(1, 3) : null,
         Total = HasLimits && Random.Percent(40) ? Random.Between(2, 12) : null,
+    };
+
+    private RequestProtocolOptions DrawRequestOptions() => new()
+    {
+        MaxConcurrentStreams = Random.Pick([1, 3, 100, 100]),
+        MaxQueuedRequests = Random.Pick([5, 50, 16_384, 16_384]),
+        MaxQueuedBytes = Random.Pick([2_000, 64L << 20, 64L << 20]),
+        WhenFull = Random.Percent(70) ? QueueFullMode.Wait : QueueFullMode.Fail,
     };
 
     private TimeSpan DrawDelay() => Random.Below(3) switch

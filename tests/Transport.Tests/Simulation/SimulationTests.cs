@@ -36,6 +36,9 @@ public sealed class SimulationTests
         }
     }
 
+    [Fact]
+    public void The_suite_catches_the_original_bug_where_each_dial_error_clears_the_queue() => The_suite_catches(Fault.EachDialErrorClearsTheQueue);
+
     [Theory]
     [InlineData(Fault.SecondDialIsRefused)]
     [InlineData(Fault.InboundDoesNotCompleteTheDial)]
@@ -44,6 +47,13 @@ public sealed class SimulationTests
     [InlineData(Fault.FirstErrorEndsTheDial)]
     [InlineData(Fault.FailingDialFailsOthers)]
     [InlineData(Fault.LostConnectionsStayListed)]
+    [InlineData(Fault.RepeatsWhatMustNotBe)]
+    [InlineData(Fault.ForgetsRequestsOfLostConnections)]
+    [InlineData(Fault.RequestsIgnoreInboundConnections)]
+    [InlineData(Fault.DeadlinesAreLate)]
+    [InlineData(Fault.StreamLimitIsIgnored)]
+    [InlineData(Fault.QueueHasNoBound)]
+    [InlineData(Fault.CancellingOneCancelsAll)]
     internal void The_suite_catches(Fault fault)
     {
         (ulong Seed, Exception Error)? failure = FirstFailure(fault, 1_000);
