@@ -173,12 +173,18 @@ internal sealed class ConnectionSlot<TConnection>(TConnection connection)
 /// <summary>
 /// The wish of a queue to be connected with a peer; the driver waits for a connection in its name until it is told to stop.
 /// </summary>
-internal sealed class ConnectionWish<TConnection>(PeerId peer, DialCondition condition)
+internal sealed class ConnectionWish<TConnection>(PeerId peer, DialCondition condition, bool isPatient)
     where TConnection : class
 {
     public PeerId Peer { get; } = peer;
 
     public DialCondition Condition { get; } = condition;
+
+    /// <summary>
+    /// Whether a peer that could not be reached is left alone for a while first: all requests concerned have failed before, so their
+    /// many retries do not become as many dials.
+    /// </summary>
+    public bool IsPatient { get; } = isPatient;
 
     /// <summary>Fires when it is no longer wanted. Cancelled by the driver, under no lock.</summary>
     public CancellationTokenSource Ended { get; } = new();

@@ -206,7 +206,7 @@ internal sealed class RequestClient : IConnectionObserver
         List<RequestStep<PeerConnection>> steps = [];
         try
         {
-            var options = new DialOptions { Condition = wish.Condition };
+            var options = new DialOptions { Condition = wish.Condition, WaitsForBackoff = wish.IsPatient };
             PeerConnection connection = await _swarm.ConnectAsync(wish.Peer, options, wish.Ended.Token).ConfigureAwait(false);
             _queue.Connected(wish, connection, Now, steps);
         }

@@ -30,7 +30,8 @@ internal sealed partial class RequestQueue<TConnection>
                 request.Spent = spent with { BackingOff = spent.BackingOff + time };
                 break;
             case RequestState.InFlight:
-                TimeSpan negotiating = (request.Flight!.NegotiatedAt ?? now) - request.Since;
+                TimeSpan negotiated = request.Flight!.NegotiatedAt ?? now;
+                TimeSpan negotiating = negotiated > request.Since ? negotiated - request.Since : TimeSpan.Zero; // or it was counted
                 request.Spent = spent with
                 {
                     Negotiating = spent.Negotiating + negotiating, Exchanging = spent.Exchanging + (time - negotiating),

@@ -177,9 +177,7 @@ internal sealed partial class RequestQueue<TConnection>
         bool wanted = queue.Queued.Count > 0 && !queue.IsConnected(isLive);
         if (wanted && queue.Wish is null)
         {
-            var wish = new ConnectionWish<TConnection>(queue.Peer, queue.Queued.First!.Condition);
-            queue.BeginWish(wish, now);
-            steps.Add(new RequestStep<TConnection>(RequestStepKind.Connect, Wish: wish));
+            BeginWish(queue, now, steps);
         }
         else if (!wanted && queue.Wish is { } ended)
         {
@@ -188,6 +186,24 @@ internal sealed partial class RequestQueue<TConnection>
         }
 
         Trim(queue);
+    }
+
+    private static void BeginWish(PeerQueue queue, TimeSpan now, List<RequestStep<TConnection>> steps)
+    {
+        bool isPatient = true;
+        foreach (QueuedRequest<TConnection> request in queue.Queued.Items) isPatient &= request.Attempts > 0;
+        var wish = new ConnectionWish<TConnection>(queue.Peer, queue.Queued.First!.Condition, isPatient);
+        queue.BeginWish(wish, now);
+        steps.Add(new RequestStep<TConnection>(RequestStepKind.Connect, Wish: wish));
+    }
+
+    // A first attempt is not made to wait for the peer's pause, and takes the others with it.
+    private static void Hurry(PeerQueue queue, TimeSpan now, List<RequestStep<TConnection>> steps)
+    {
+        if (queue.Wish is not { IsPatient: true } patient) return;
+        queue.EndWish(now);
+        BeginWish(queue, now, steps);
+        steps.Add(new RequestStep<TConnection>(RequestStepKind.EndConnect, Wish: patient));
     }
 
     private void Send(

@@ -83,6 +83,7 @@ internal sealed partial class RequestQueue<TConnection>(
             if (queue.Waiting.Count == 0 && HasRoom(queue, request))
             {
                 Enqueue(queue, request, now);
+                Hurry(queue, now, steps);
                 Advance(queue, now, steps);
                 steps.Add(new RequestStep<TConnection>(RequestStepKind.Accepted, request));
             }
