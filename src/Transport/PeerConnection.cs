@@ -81,6 +81,9 @@ public sealed class PeerConnection
     /// </summary>
     internal bool IsExtra { get; set; }
 
+    /// <summary>Whether metrics count it as open. Written before it runs.</summary>
+    internal bool IsCounted { get; set; }
+
     /// <summary>What took its place; null: nothing, it is not surplus.</summary>
     internal PeerConnection? Successor => Volatile.Read(ref _successor);
 
@@ -283,8 +286,14 @@ public sealed class PeerConnection
                 _proposals.Release();
             }
         }
+        catch (TransportException e)
+        {
+            if (!e.NotTaken) _host.Instruments.StreamFailed(protocol, inbound: false, e.Error);
+            throw;
+        }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
+            _host.Instruments.StreamFailed(protocol, inbound: false, TransportError.Timeout);
             string what = proposed
                 ? $"{Peer} did not answer the proposal of {PeerText.Escape(protocol)} within"
                 : $"no stream for {PeerText.Escape(protocol)} became free on the connection with {Peer}, which has answered too few of those "
@@ -302,6 +311,7 @@ public sealed class PeerConnection
     {
         IMuxedStream stream = await _muxer.OpenStreamAsync(cancellationToken).ConfigureAwait(false);
         if (Housekeeping.Includes(protocol)) stream.IgnoreForKeepAlive();
+        _host.Instruments.StreamOpened(protocol, inbound: false);
         return stream;
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
@@ -6,6 +7,7 @@ using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Security;
 using FastShare.Transport.Sockets;
 using FastShare.Transport.Sockets.Internal;
+using FastShare.Transport.Telemetry;
 using Microsoft.Extensions.Logging;
 
 namespace FastShare.Transport;
@@ -40,19 +42,17 @@ public sealed partial class Swarm : IConnectionHost
     void IConnectionHost.IdentifyFailed(PeerConnection connection, TransportException error) =>
         SwarmLog.IdentifyFailed(_logger, connection.Peer, error.Message);
 
-    void IConnectionHost.Measured(PeerConnection connection)
-    {
-    }
+    void IConnectionHost.Measured(PeerConnection connection) => _states.Touch(connection);
 
-    void IConnectionHost.StreamOpened(PeerConnection connection, string protocol)
-    {
-    }
+    TransportInstruments IConnectionHost.Instruments => _instruments;
 
     void IConnectionHost.StreamFailed(PeerConnection connection, string? protocol, Exception error)
     {
+        TransportError kind = (error as TransportException)?.Error ?? TransportError.Unknown;
+        _instruments.StreamFailed(protocol, inbound: true, kind);
         // What a peer can cause at will is no warning: it would flood the log and hide the defects of handlers.
         if (protocol is null) SwarmLog.NegotiationFailed(_logger, connection.Peer, error.Message);
-        else if (error is TransportException { Error: TransportError.StreamReset or TransportError.ConnectionClosed })
+        else if (kind is TransportError.StreamReset or TransportError.ConnectionClosed)
             SwarmLog.StreamEndedByPeer(_logger, connection.Peer, PeerText.Escape(protocol), error.Message);
         else SwarmLog.HandlerFailed(_logger, PeerText.Escape(protocol), connection.Peer, error);
     }
@@ -171,7 +171,7 @@ public sealed partial class Swarm : IConnectionHost
     private async ValueTask<PeerConnection> UpgradeAsync(
         IDuplexConnection connection, ConnectionRole role, PeerId? expectedPeer, CancellationToken cancellationToken)
     {
-        SecuredChannel secured = await _upgrader.UpgradeAsync(connection, role, expectedPeer, cancellationToken).ConfigureAwait(false);
+        SecuredChannel secured = await SecureAsync(connection, role, expectedPeer, cancellationToken).ConfigureAwait(false);
         var muxer = new YamuxConnection(
             secured.Channel, role, _muxerOptions, _options.TimeProvider, _options.LoggerFactory.CreateLogger<YamuxConnection>());
         muxer.Start();
@@ -181,12 +181,38 @@ public sealed partial class Swarm : IConnectionHost
         };
     }
 
+    private async ValueTask<SecuredChannel> SecureAsync(
+        IDuplexConnection connection, ConnectionRole role, PeerId? expectedPeer, CancellationToken cancellationToken)
+    {
+        bool inbound = role == ConnectionRole.Listener;
+        using Activity? activity = TransportInstruments.StartHandshake(inbound, connection.RemoteAddress);
+        long start = _instruments.MeasuresHandshakes ? _options.TimeProvider.GetTimestamp() : 0;
+        TransportException? error = null;
+        try
+        {
+            SecuredChannel secured = await _upgrader.UpgradeAsync(connection, role, expectedPeer, cancellationToken).ConfigureAwait(false);
+            activity?.SetTag(TransportInstruments.PeerTag, secured.RemotePeer.ToString());
+            return secured;
+        }
+        catch (TransportException e)
+        {
+            TransportInstruments.Fail(activity, error = e);
+            throw;
+        }
+        finally
+        {
+            if (start != 0) _instruments.HandshakeEnded(_options.TimeProvider.GetElapsedTime(start), inbound, error?.Error);
+        }
+    }
+
     // From now on the connection has an owner that waits for its end.
     private void Supervise(PeerConnection connection, int count, InboundAdmission.Ticket? ticket, bool isLane)
     {
         string direction = connection.IsInbound ? "inbound" : "outbound";
         SwarmLog.Connected(_logger, connection.Peer, connection.RemoteAddress, connection.Security, direction, count);
         _events.Publish(new SwarmEvent.Connected(connection.Peer, connection, count));
+        _states.Up(connection);
+        connection.IsCounted = _instruments.ConnectionOpened(connection.IsInbound);
         if (!isLane) _observers.Up(connection);
         _connections.Run(() => SuperviseAsync(connection, ticket));
         RetireSurplus(connection.Peer);
@@ -200,6 +226,8 @@ public sealed partial class Swarm : IConnectionHost
         ticket?.Dispose();
         SwarmLog.Disconnected(_logger, connection.Peer, connection.RemoteAddress, reason?.Message ?? "closed in good order", remaining);
         _events.Publish(new SwarmEvent.Disconnected(connection.Peer, connection, reason, remaining));
+        _states.Down(connection, connection.Cause, reason);
+        _instruments.ConnectionClosed(connection.IsCounted, connection.IsInbound, connection.Cause);
         _observers.Down(connection, reason);
         connection.Release();
         await running.ConfigureAwait(false);

@@ -1,9 +1,11 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Security;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport;
 
@@ -212,10 +214,24 @@ public sealed partial class Swarm
         public ValueTask<PeerConnection> UpgradeAsync(IDuplexConnection connection, PeerId peer, CancellationToken cancellationToken) =>
             swarm.UpgradeAsync(connection, ConnectionRole.Dialer, peer, cancellationToken);
 
-        public void Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses)
+        public Activity? Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses)
         {
             SwarmLog.Dialing(swarm._logger, peer, addresses.Count);
             swarm._events.Publish(new SwarmEvent.Dialing(peer, addresses));
+            swarm._states.DialStarted(peer);
+            swarm._instruments.DialStarted();
+            return TransportInstruments.StartDial(peer, addresses.Count);
+        }
+
+        public void DialEnded(PeerId peer, DialOutcome outcome, TransportException? error, TimeSpan elapsed, Activity? activity)
+        {
+            bool failed = outcome == DialOutcome.Failed;
+            swarm._states.DialEnded(peer, failed ? error : null);
+            TimeSpan now = swarm._dialer.Now;
+            if (failed && swarm._table.PauseOf(peer, now) is { } pause) swarm._states.BackingOff(peer, pause.Until - now, pause.Why);
+            if (outcome != DialOutcome.Cancelled) swarm._instruments.DialEnded(elapsed, failed ? error?.Error : null);
+            if (error is not null) TransportInstruments.Fail(activity, error);
+            activity?.Dispose();
         }
 
         public void DialFailed(PeerId peer, TransportException error)
@@ -229,8 +245,11 @@ public sealed partial class Swarm
 
         public void AddressFailed(PeerId peer, Multiaddr address) => swarm._addresses.MarkFailed(peer, address);
 
-        public void Established(PeerConnection connection, int connectionsToPeer, bool isLane) =>
-            swarm.Supervise(connection, connectionsToPeer, null, isLane);
+        public void Established(PeerConnection connection, Establishment made)
+        {
+            connection.IsExtra = made.IsAskedFor;
+            swarm.Supervise(connection, made.Count, null, made.IsLane);
+        }
 
         public ValueTask DiscardAsync(PeerConnection connection, TransportException reason) => connection.DiscardAsync(reason);
     }

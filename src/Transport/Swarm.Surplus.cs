@@ -11,6 +11,9 @@ public sealed partial class Swarm
     private readonly HashSet<PeerConnection> _asked = []; // _retiring; connections that the other side was asked about
     private TaskCompletionSource _established = NewSignal(); // volatile; completed and replaced when a connection is listed
 
+    /// <summary>Whether no connection is being made, in either direction; those that were are listed.</summary>
+    internal bool IsSettled => _dialer.IsQuiet && _inbound.Count == 0;
+
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>A connection to the peer was listed: some of those that this side dialed may be surplus now.</summary>
@@ -69,7 +72,7 @@ public sealed partial class Swarm
         }
     }
 
-    private async Task ServeRetireAsync(PeerStream stream, CancellationToken cancellationToken)
+    internal async Task ServeRetireAsync(PeerStream stream, CancellationToken cancellationToken)
     {
         PeerConnection connection = stream.Connection;
         using var deadline = new CancellationTokenSource(_options.UpgradeTimeout, _options.TimeProvider);

@@ -7,6 +7,8 @@ using FastShare.Transport.Protocols;
 using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Security.Internal;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Telemetry;
+using FastShare.Transport.Watching.Internal;
 using Microsoft.Extensions.Logging;
 
 namespace FastShare.Transport;
@@ -40,6 +42,8 @@ public sealed partial class Swarm : IAsyncDisposable
     private readonly ConcurrentDictionary<string, StreamHandler> _handlers = new(StringComparer.Ordinal);
     private readonly SwarmEvents _events = new();
     private readonly ConnectionObservers _observers;
+    private readonly PeerStates _states;
+    private readonly TransportInstruments _instruments;
     private readonly TaskTracker _accepting = new();
     private readonly TaskTracker _inbound = new();
     private readonly TaskTracker _connections = new();
@@ -56,6 +60,8 @@ public sealed partial class Swarm : IAsyncDisposable
         _transports = options.Transports ?? [new TcpTransport(options.TimeProvider)];
         _logger = options.LoggerFactory.CreateLogger<Swarm>();
         _observers = new ConnectionObservers(_logger);
+        _states = new PeerStates(options.TimeProvider);
+        _instruments = TransportInstruments.For(options.MeterFactory);
         _agentVersion = options.AgentVersion ?? $"fastshare/{typeof(Swarm).Assembly.GetName().Version?.ToString(3)}";
         _upgrader = new ConnectionUpgrader(options);
         _muxerOptions = new YamuxOptions
@@ -216,6 +222,7 @@ public sealed partial class Swarm : IAsyncDisposable
         await Task.WhenAll(_table.Connections.Select(connection => connection.CloseAsync().AsTask())).ConfigureAwait(false);
         await _connections.DrainAsync().ConfigureAwait(false);
         _events.Complete();
+        _states.Complete();
     }
 
     private TransportException Closed() => new(TransportError.Aborted, "this node is closed");

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
@@ -43,6 +44,12 @@ public sealed class SwarmOptions
 
     /// <summary>Where logs go. Default: nowhere.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
+
+    /// <summary>
+    /// Makes the meter <c>FastShare.Transport</c> of this node; it has to live as long. Default: one meter that all nodes of the
+    /// process share.
+    /// </summary>
+    public IMeterFactory? MeterFactory { get; init; }
 
     /// <summary>The application's say in who is connected with. Default: nobody objects.</summary>
     public IConnectionPolicy? ConnectionPolicy { get; init; }

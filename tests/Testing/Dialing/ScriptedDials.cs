@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using FastShare.Transport;
 using FastShare.Transport.Dialing;
 using FastShare.Transport.Dialing.Internal;
@@ -112,7 +113,15 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
 
     public void ThrowIfDenied(string connection) => Deny?.Invoke(connection);
 
-    public void Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses) => _dialing.Enqueue(peer);
+    public Activity? Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses)
+    {
+        _dialing.Enqueue(peer);
+        return null;
+    }
+
+    public void DialEnded(PeerId peer, DialOutcome outcome, TransportException? error, TimeSpan elapsed, Activity? activity)
+    {
+    }
 
     public void DialFailed(PeerId peer, TransportException error) => _failures.Enqueue(error);
 
@@ -122,9 +131,9 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
 
     public void AddressFailed(PeerId peer, Multiaddr address) => _failedAddresses.Enqueue(address);
 
-    public void Established(string connection, int connectionsToPeer, bool isLane)
+    public void Established(string connection, Establishment made)
     {
-        _established.TrySetResult(connectionsToPeer);
+        _established.TrySetResult(made.Count);
         _established = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 

@@ -41,4 +41,5 @@ internal readonly record struct JoinResult<TConnection>(
 /// <param name="Count">Connections to the peer, this one included; 0 if it was not listed.</param>
 /// <param name="IsLane">Whether it belongs to the caller who dialed it alone.</param>
 /// <param name="Refused">Why it was not listed: the caller closes it.</param>
-internal readonly record struct Establishment(int Count, bool IsLane, TransportException? Refused);
+/// <param name="IsAskedFor">Whether somebody asked for it beside others that may exist.</param>
+internal readonly record struct Establishment(int Count, bool IsLane, TransportException? Refused, bool IsAskedFor = false);

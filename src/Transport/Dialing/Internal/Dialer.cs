@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
 
@@ -24,8 +25,11 @@ internal interface IDialHost<TConnection>
     /// <summary>Secures and multiplexes a connection, within the upgrade's own deadline; takes ownership of it.</summary>
     ValueTask<TConnection> UpgradeAsync(IDuplexConnection connection, PeerId peer, CancellationToken cancellationToken);
 
-    /// <summary>A dial got under way.</summary>
-    void Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses);
+    /// <summary>A dial got under way; <see cref="DialEnded"/> follows. Its attempts are part of the activity, if one is returned.</summary>
+    Activity? Dialing(PeerId peer, IReadOnlyList<Multiaddr> addresses);
+
+    /// <summary>A dial that had got under way ended, whichever way, after <see cref="DialFailed"/> where that is called.</summary>
+    void DialEnded(PeerId peer, DialOutcome outcome, TransportException? error, TimeSpan elapsed, Activity? activity);
 
     /// <summary>A dial that had got under way failed, or was given up (<see cref="TransportError.Aborted"/>).</summary>
     void DialFailed(PeerId peer, TransportException error);
@@ -37,7 +41,7 @@ internal interface IDialHost<TConnection>
     void AddressFailed(PeerId peer, Multiaddr address);
 
     /// <summary>A connection was listed; it is to be run, and reported lost when it is over.</summary>
-    void Established(TConnection connection, int connectionsToPeer, bool isLane);
+    void Established(TConnection connection, Establishment made);
 
     /// <summary>A ready connection is not wanted any more: to be closed at once.</summary>
     ValueTask DiscardAsync(TConnection connection, TransportException reason);
@@ -64,6 +68,9 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
     }
 
     public PendingConnections<TConnection> Table { get; }
+
+    /// <summary>Whether no dial is under way, handshakes behind one included.</summary>
+    public bool IsQuiet => _loops.Count == 0;
 
     /// <summary>The time that the table's times are measured on.</summary>
     public TimeSpan Now => _time.GetElapsedTime(_epoch);
@@ -134,11 +141,12 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
     private async Task RunAsync(PendingDial<TConnection> dial)
     {
         var attempts = new Dictionary<DialTarget, DialTry>();
+        TimeSpan? begun = null;
+        Activity? activity = null;
         try
         {
             using ITimer timer = _time.CreateTimer(
                 static changed => ((AsyncPulse)changed!).Set(), dial.Changed, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-            bool begun = false;
             while (true)
             {
                 TimeSpan now = Now;
@@ -146,8 +154,8 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
                 switch (step.Kind)
                 {
                     case DialStepKind.Begin:
-                        begun = true;
-                        _host.Dialing(dial.Peer, Table.AddressesOf(dial));
+                        begun = now;
+                        activity = _host.Dialing(dial.Peer, Table.AddressesOf(dial));
                         break;
                     case DialStepKind.Connect:
                         var attempt = new DialTry(step.Target!, _closing.Token);
@@ -162,7 +170,7 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
                         await dial.Changed.WaitAsync().ConfigureAwait(false);
                         break;
                     case DialStepKind.Settled:
-                        if (begun && dial is { Outcome: DialOutcome.Cancelled, Error: { } aborted }) _host.DialFailed(dial.Peer, aborted);
+                        if (begun is not null && dial is { Outcome: DialOutcome.Cancelled, Error: { } aborted }) _host.DialFailed(dial.Peer, aborted);
                         return;
                     default:
                         if (Table.GiveUp(dial, now) is { } error) _host.DialFailed(dial.Peer, error);
@@ -172,6 +180,7 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
         }
         finally
         {
+            if (begun is { } start) _host.DialEnded(dial.Peer, dial.Outcome, dial.Error, Now - start, activity);
             // Handshakes under way when another connection completed the dial go on to their end, and the connection is kept: the
             // remote side may have finished them already and given the connection to its own callers. Those that have not begun
             // are closed unheard.
@@ -225,7 +234,7 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
             _host.ThrowIfDenied(ready);
             Establishment made = Table.Establish(dial.Peer, ready, dial);
             if (made.Refused is not null) throw made.Refused;
-            _host.Established(ready, made.Count, made.IsLane);
+            _host.Established(ready, made);
             ready = null;
         }
         catch (OperationCanceledException) when (cancelled.IsCancellationRequested)

@@ -225,6 +225,7 @@ internal sealed class PendingConnections<TConnection>(
 
             // A second connection of a dial that has its result is shared as well: the remote side may already use it.
             bool isLane = dial is { IsLane: true, Outcome: DialOutcome.Pending };
+            bool isAskedFor = isLane || (dial is { Outcome: DialOutcome.Pending } && dial.Waiters.Any(waiter => !waiter.TakesAny));
             entry.Connections.Add(new PeerConnections<TConnection>.Listed(connection, dial is null, isLane));
             if (dial is null) _inbound++;
             else _outbound++;
@@ -235,7 +236,7 @@ internal sealed class PendingConnections<TConnection>(
                 foreach (PendingDial<TConnection> other in entry.Dials.ToArray()) Serve(other, connection, all: false);
             }
 
-            return new Establishment(entry.Connections.Count, isLane, null);
+            return new Establishment(entry.Connections.Count, isLane, null, isAskedFor);
         }
     }
 

@@ -1,3 +1,5 @@
+using FastShare.Transport.Telemetry;
+
 namespace FastShare.Transport.Protocols.Internal;
 
 /// <summary>What a connection needs from its swarm. All members are thread-safe and quick.</summary>
@@ -14,8 +16,8 @@ internal interface IConnectionHost
     /// <summary>The peer did not tell about itself.</summary>
     void IdentifyFailed(PeerConnection connection, TransportException error);
 
-    /// <summary>A stream of the remote side was negotiated; its handler runs next.</summary>
-    void StreamOpened(PeerConnection connection, string protocol);
+    /// <summary>Where to count. The same for all connections.</summary>
+    TransportInstruments Instruments { get; }
 
     /// <summary>The connection's first round trip was measured.</summary>
     void Measured(PeerConnection connection);

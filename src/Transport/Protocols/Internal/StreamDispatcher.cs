@@ -61,7 +61,7 @@ internal sealed class StreamDispatcher(PeerConnection connection, IMuxedConnecti
 
             if (protocol is not null)
             {
-                host.StreamOpened(connection, protocol);
+                host.Instruments.StreamOpened(protocol, inbound: true);
                 await handler!(new PeerStream(connection, protocol, stream, stream), over).ConfigureAwait(false);
                 await stream.Output.CompleteAsync().ConfigureAwait(false);
             }
