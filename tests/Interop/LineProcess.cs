@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
+using FastShare.Testing;
 
 namespace FastShare.Interop;
 
@@ -83,6 +84,14 @@ internal sealed class LineProcess : IAsyncDisposable
     {
         lock (_gate) return [.. _lines.Where(line => line.TryGetProperty(NotJson, out _)).Select(line => line.GetProperty(NotJson).GetString()!)];
     }
+
+    /// <summary>Waits until a text stands in what it wrote to standard error.</summary>
+    public Task ErrorTextAsync(string text) => Eventually.BecomesTrueAsync(
+        () =>
+        {
+            lock (_gate) return _errors.ToString().Contains(text, StringComparison.Ordinal);
+        },
+        $"'{text}' in the errors of {Describe()}");
 
     public async Task WriteLineAsync(string line)
     {

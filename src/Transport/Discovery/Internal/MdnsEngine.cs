@@ -18,8 +18,8 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
     /// <summary>Datagrams taken in before due work gets its turn.</summary>
     private const int Batch = 64;
 
-    // Address changes are signalled where the system does so; this finds the rest (js-libp2p looks every 5 s).
-    private static readonly TimeSpan RescanInterval = TimeSpan.FromSeconds(15);
+    // Changes are signalled where the system does so; this finds the rest (js-libp2p looks as often).
+    private static readonly TimeSpan RescanInterval = TimeSpan.FromSeconds(5);
 
     // The loop looks up every RescanInterval: where it did not for so much longer, or the wall clock went on without it, the machine slept.
     private static readonly TimeSpan Sleep = TimeSpan.FromSeconds(60);

@@ -109,16 +109,24 @@ internal sealed class SystemMdnsNetwork(MdnsOptions options) : IMdnsNetwork
         }
     }
 
+    // Cables and carriers show as availability, addresses as addresses.
     private sealed class Subscription : IDisposable
     {
-        private readonly NetworkAddressChangedEventHandler _handler;
+        private readonly NetworkAddressChangedEventHandler _addresses;
+        private readonly NetworkAvailabilityChangedEventHandler _availability;
 
         public Subscription(Action changed)
         {
-            _handler = (_, _) => changed();
-            NetworkChange.NetworkAddressChanged += _handler;
+            _addresses = (_, _) => changed();
+            _availability = (_, _) => changed();
+            NetworkChange.NetworkAddressChanged += _addresses;
+            NetworkChange.NetworkAvailabilityChanged += _availability;
         }
 
-        public void Dispose() => NetworkChange.NetworkAddressChanged -= _handler;
+        public void Dispose()
+        {
+            NetworkChange.NetworkAddressChanged -= _addresses;
+            NetworkChange.NetworkAvailabilityChanged -= _availability;
+        }
     }
 }
