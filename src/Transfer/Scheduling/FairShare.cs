@@ -1,8 +1,8 @@
 namespace FastShare.Transfer.Scheduling;
 
 /// <summary>
-/// Shares the way to one peer among the transfers to it, by their weights: as many chunks are being written at once as the transfer with
-/// the most lanes has lanes, and whose account is smallest writes next. With one transfer nobody ever waits. Thread-safe.
+/// Shares the way to one peer among the transfers to it, by their weights: one chunk more is being written at once than the transfer with
+/// the most connections has connections, and whose account is smallest writes next. With one transfer nobody ever waits. Thread-safe.
 /// </summary>
 /// <remarks>
 /// Nothing is left unused: a write that has not ended after <see cref="Overdue"/> is held up by something that is not shared (its file's
@@ -15,7 +15,7 @@ internal sealed class FairShare : IDisposable
 
     private readonly TimeProvider _time;
     private readonly Lock _gate = new();
-    private readonly Dictionary<WeightedFlow, int> _lanes = []; // guarded by _gate: lanes of each transfer
+    private readonly Dictionary<WeightedFlow, List<int>> _lanes = []; // guarded by _gate: the connection of each lane
     private readonly List<Turn> _active = []; // guarded by _gate
     private readonly List<Turn> _waiting = []; // guarded by _gate
     private readonly ITimer _timer;
@@ -28,10 +28,17 @@ internal sealed class FairShare : IDisposable
     }
 
     /// <summary>A lane of a transfer takes part. To be disposed when the lane ends.</summary>
-    public Turn AddLane(WeightedFlow flow)
+    /// <param name="flow">The transfer's account.</param>
+    /// <param name="connection">Which of the transfer's connections carries the lane.</param>
+    public Turn AddLane(WeightedFlow flow, int connection)
     {
-        lock (_gate) _lanes[flow] = _lanes.GetValueOrDefault(flow) + 1;
-        return new Turn(this, flow);
+        lock (_gate)
+        {
+            if (!_lanes.TryGetValue(flow, out List<int>? lanes)) _lanes.Add(flow, lanes = []);
+            lanes.Add(connection);
+        }
+
+        return new Turn(this, flow, connection);
     }
 
     public void Dispose() => _timer.Dispose();
@@ -42,7 +49,8 @@ internal sealed class FairShare : IDisposable
         TaskCompletionSource granted;
         lock (_gate)
         {
-            turn.Flow.Begin(_now);
+            // Who comes back from a chunk gives its place away and asks for the next in one step: others get it if it is their turn.
+            if (!_active.Remove(turn)) turn.Flow.Begin(_now);
             turn.Bytes = bytes;
             if (_waiting.Count == 0 && UnderWay() < Places())
             {
@@ -52,10 +60,10 @@ internal sealed class FairShare : IDisposable
 
             turn.Granted = granted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _waiting.Add(turn);
-            Arm();
+            Serve();
         }
 
-        return WaitAsync(turn, granted, cancellationToken);
+        return granted.Task.IsCompletedSuccessfully ? default : WaitAsync(turn, granted, cancellationToken);
     }
 
     private async ValueTask WaitAsync(Turn turn, TaskCompletionSource granted, CancellationToken cancellationToken)
@@ -87,9 +95,9 @@ internal sealed class FairShare : IDisposable
         Exit(turn);
         lock (_gate)
         {
-            int left = _lanes[turn.Flow] - 1;
-            if (left == 0) _lanes.Remove(turn.Flow);
-            else _lanes[turn.Flow] = left;
+            List<int> lanes = _lanes[turn.Flow];
+            lanes.Remove(turn.Connection);
+            if (lanes.Count == 0) _lanes.Remove(turn.Flow);
         }
 
         Serve();
@@ -141,9 +149,20 @@ internal sealed class FairShare : IDisposable
     // Under the gate.
     private int Places()
     {
+        if (_lanes.Count <= 1) return int.MaxValue;
         int most = 1;
-        foreach (int lanes in _lanes.Values) most = Math.Max(most, lanes);
-        return most;
+        foreach (List<int> lanes in _lanes.Values)
+        {
+            int connections = 0;
+            for (int i = 0; i < lanes.Count; i++)
+            {
+                if (lanes.IndexOf(lanes[i]) == i) connections++;
+            }
+
+            most = Math.Max(most, connections);
+        }
+
+        return most + 1;
     }
 
     // Under the gate: somebody's time under way will be over.
@@ -158,13 +177,16 @@ internal sealed class FairShare : IDisposable
         private readonly FairShare _share;
         private bool _disposed;
 
-        internal Turn(FairShare share, WeightedFlow flow)
+        internal Turn(FairShare share, WeightedFlow flow, int connection)
         {
+            Connection = connection;
             _share = share;
             Flow = flow;
         }
 
         internal WeightedFlow Flow { get; }
+
+        internal int Connection { get; }
 
         internal int Bytes { get; set; }
 
@@ -172,10 +194,10 @@ internal sealed class FairShare : IDisposable
 
         internal TaskCompletionSource? Granted { get; set; }
 
-        /// <summary>Waits until this lane may write a chunk; to be ended by <see cref="Exit"/>.</summary>
+        /// <summary>Waits until this lane may write a chunk; the next call, or <see cref="Exit"/>, says that it was written.</summary>
         public ValueTask EnterAsync(int bytes, CancellationToken cancellationToken) => _share.EnterAsync(this, bytes, cancellationToken);
 
-        /// <summary>The chunk was written, or will not be.</summary>
+        /// <summary>The chunk was written, and there is none to follow for now.</summary>
         public void Exit() => _share.Exit(this);
 
         public void Dispose()

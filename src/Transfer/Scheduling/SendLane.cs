@@ -41,6 +41,7 @@ internal sealed class SendLane(
                 continue;
             }
 
+            throttle.Exit();
             clock.Enter(Stage.WaitingForChunks);
             try
             {
@@ -56,7 +57,6 @@ internal sealed class SendLane(
 
     private async ValueTask SendAsync(ChunkWork work, CancellationToken cancellationToken)
     {
-        bool entered = false;
         // From here on the chunk is this lane's to deliver: if it is lost, the lane's end says so.
         sent.Add(new SentChunk(work.Header.FileId, work.Index, work.Header.Length));
         Missing = work.Header.Length;
@@ -64,7 +64,6 @@ internal sealed class SendLane(
         {
             clock.Enter(Stage.HeldBack);
             await throttle.EnterAsync(work.Header.Length, cancellationToken).ConfigureAwait(false);
-            entered = true;
             work.Header.Write(output.GetSpan(ChunkHeader.Size));
             output.Advance(ChunkHeader.Size);
             for (ReadOnlyMemory<byte> rest = work.Payload; !rest.IsEmpty;)
@@ -83,7 +82,6 @@ internal sealed class SendLane(
         }
         finally
         {
-            if (entered) throttle.Exit();
             works.Return(work);
         }
     }

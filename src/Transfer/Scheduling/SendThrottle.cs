@@ -12,7 +12,8 @@ internal sealed class SendThrottle(PauseGate gate, FairShare share, TokenBucket 
     /// <summary>Whether a limit or a pause held anything back since the last call.</summary>
     public bool TakeHeldBack() => Interlocked.Exchange(ref _heldBack, 0) != 0 || gate.IsClosed;
 
-    public Lane AddLane() => new(this, share.AddLane(_shareFlow));
+    /// <summary>A lane on the transfer's connection of this number takes part. To be disposed when it ends.</summary>
+    public Lane AddLane(int connection) => new(this, share.AddLane(_shareFlow, connection));
 
     private async ValueTask TakeAsync(int bytes, CancellationToken cancellationToken)
     {
@@ -30,7 +31,7 @@ internal sealed class SendThrottle(PauseGate gate, FairShare share, TokenBucket 
     /// <summary>One lane's way through. Used by one loop.</summary>
     public sealed class Lane(SendThrottle throttle, FairShare.Turn turn) : IDisposable
     {
-        /// <summary>Waits until a chunk may be begun; to be ended by <see cref="Exit"/>.</summary>
+        /// <summary>Waits until a chunk may be begun; the next call, or <see cref="Exit"/>, says that it was written.</summary>
         public async ValueTask EnterAsync(int bytes, CancellationToken cancellationToken)
         {
             await throttle.NoteAsync(throttle.Gate.PassAsync(cancellationToken)).ConfigureAwait(false);
@@ -43,6 +44,7 @@ internal sealed class SendThrottle(PauseGate gate, FairShare share, TokenBucket 
         /// <summary>Waits until so many bytes of the chunk may go out.</summary>
         public ValueTask TakeAsync(int bytes, CancellationToken cancellationToken) => throttle.TakeAsync(bytes, cancellationToken);
 
+        /// <summary>There is no chunk to follow for now.</summary>
         public void Exit() => turn.Exit();
 
         public void Dispose() => turn.Dispose();

@@ -174,7 +174,7 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
             await using (stream.ConfigureAwait(false))
             {
                 lock (_gate) lane.Link.Path ??= Tune(lane.Link, stream.Path);
-                using SendThrottle.Lane throttle = context.Throttle.AddLane();
+                using SendThrottle.Lane throttle = context.Throttle.AddLane(lane.Link.Number);
                 using StageMeter.Clock clock = Transfer.Stages.Start();
                 sender = new SendLane(stream.Output, context.Chunks, context.Works, lane.Sent, throttle, clock, Transfer.Meter);
                 await sender.RunAsync(new Attach(session, lane.Number), lane.Retiring, stop.Token).ConfigureAwait(false);
@@ -203,6 +203,8 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
     private void GiveBack(Lane lane, int missingOfLast)
     {
         IReadOnlyList<SentChunk> open = lane.Sent.TakeOpen();
+        // The last chunk arrived, although its write failed.
+        if (open.Count == 0) Transfer.Meter.AddMoved(missingOfLast);
         for (int i = 0; i < open.Count; i++)
         {
             SentChunk chunk = open[i];

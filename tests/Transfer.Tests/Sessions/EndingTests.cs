@@ -82,7 +82,7 @@ public class EndingTests
         }
         while (pair.Blocks.RentedBlocks != before);
 
-        // 8 queued, 4 stages, 4 lanes; 4 more where the receiver gathers.
+        // 16 MiB by default between disk and connection; 4 more where the receiver gathers.
         Assert.InRange(most, 1, 20);
         pair.Network.UnstallLinks();
         await sent.Completion;

@@ -17,9 +17,23 @@ internal sealed class TransferOptions
     private readonly Option<int> _streams = new("--streams")
     {
         HelpName = "N",
-        Description = "Streams in parallel mode, 1 to 64",
+        Description = "Streams in parallel mode, over all connections, 1 to 64",
         DefaultValueFactory = _ => new SendOptions().Streams,
         CustomParser = Values.Integer(1, 64),
+    };
+
+    private readonly Option<int?> _connections = new("--connections")
+    {
+        HelpName = "N",
+        Description = "Connections to the peer, 1 to 32 (default: as many as measurements show to be worth it)",
+        CustomParser = result => Values.Integer(1, SendOptions.MaxConnections)(result),
+    };
+
+    private readonly Option<long?> _rate = new("--rate")
+    {
+        HelpName = "RATE",
+        Description = "Send at most so much a second, such as 100MB/s (default: no limit)",
+        CustomParser = Values.Rate,
     };
 
     /// <summary>Adds the options to a command.</summary>
@@ -27,6 +41,8 @@ internal sealed class TransferOptions
     {
         command.Add(_mode);
         command.Add(_streams);
+        command.Add(_connections);
+        command.Add(_rate);
     }
 
     /// <summary>What the user chose.</summary>
@@ -34,6 +50,8 @@ internal sealed class TransferOptions
     {
         Mode = parsed.GetValue(_mode),
         Streams = parsed.GetValue(_streams),
+        Connections = parsed.GetValue(_connections),
+        RateLimit = parsed.GetValue(_rate),
         WaitForPeer = waitForPeer ?? new SendOptions().WaitForPeer,
     };
 }

@@ -16,6 +16,7 @@ internal static class EventText
         OfferEvent e => $"{Short(e.Peer)} offers {Count(e.Files, "file")}, {ByteSize.Format(e.Bytes)}",
         // the first choice is no change worth reading
         ModeChangedEvent { From: "auto" } => null,
+        ModeChangedEvent e when e.From == e.To => $"Still {e.To}: {PeerText.Escape(e.Why, 300)}",
         ModeChangedEvent e => $"Now {e.To} instead of {e.From}: {PeerText.Escape(e.Why)}",
         RetryEvent e => $"Connection lost ({Escape(e.Why)}); attempt {e.Attempt} in {Seconds(e.DelayMs / 1000)}",
         ResumedEvent e => $"Going on where it stopped: {ByteSize.Format(e.BytesAlready)} are already there",

@@ -49,6 +49,15 @@ internal static class Values
         return [.. values];
     };
 
+    /// <summary>Bytes a second: a size, with <c>/s</c> behind it or without.</summary>
+    public static long? Rate(ArgumentResult result)
+    {
+        string text = result.Tokens[^1].Value, size = text.EndsWith("/s", StringComparison.OrdinalIgnoreCase) ? text[..^2] : text;
+        if (ByteSize.TryParse(size, out long bytes) && bytes > 0) return bytes;
+        result.AddError($"'{PeerText.Escape(text)}' is not a rate such as 100MB/s.");
+        return null;
+    }
+
     /// <summary>Amounts of bytes within limits.</summary>
     public static Func<ArgumentResult, long> Bytes(long minimum, long maximum = long.MaxValue) => result =>
     {
