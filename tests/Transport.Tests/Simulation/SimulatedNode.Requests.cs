@@ -92,6 +92,8 @@ internal sealed partial class SimulatedNode
         var steps = new List<RequestStep<SimulatedEnd>>();
         call(steps);
         foreach (RequestStep<SimulatedEnd> step in steps) Carry(step);
+        if (_wishes.Keys.DistinctBy(w => w.Peer).Count() < _wishes.Count)
+            throw new InvariantException($"{this} has several wishes to be connected with one peer");
         TimeSpan due = Line.Machine.NextDue;
         if (due == _armed && _requestTimer?.Run is not null) return;
         _armed = due;
@@ -136,17 +138,12 @@ internal sealed partial class SimulatedNode
 
     private void Connect(ConnectionWish<SimulatedEnd> wish)
     {
-        if (_wishes.Keys.Any(w => w.Peer == wish.Peer)) throw new InvariantException($"{this} wishes twice to be connected with {World.NameOf(wish.Peer)}");
         _wishes.Add(wish, null);
-        World.Time.Plan(World.Jitter(), "wish", () =>
-        {
-            if (!_wishes.ContainsKey(wish)) return;
-            SimulatedNode peer = World.Nodes.Single(n => n.Id == wish.Peer);
-            SimulatedCaller caller = Connect(peer, new Wish { Condition = wish.Condition, IsPatient = World.Random.Percent(50) });
-            _wishes[wish] = caller;
-            caller.Answered = () => World.Time.Plan(World.Jitter(), "wish ends", () => EndWish(wish, caller));
-            if (caller.IsAnswered) caller.Answered();
-        });
+        SimulatedNode peer = World.Nodes.Single(n => n.Id == wish.Peer);
+        SimulatedCaller caller = Connect(peer, new Wish { Condition = wish.Condition, IsPatient = wish.IsPatient });
+        _wishes[wish] = caller;
+        caller.Answered = () => World.Time.Plan(World.Jitter(), "wish ends", () => EndWish(wish, caller));
+        if (caller.IsAnswered) caller.Answered();
     }
 
     private void EndWish(ConnectionWish<SimulatedEnd> wish, SimulatedCaller caller)
