@@ -161,12 +161,7 @@ internal static class Multistream
         while (true)
         {
             if (side.State == MultistreamState.Agreed && beforeAnswer is not null) await beforeAnswer(side.Agreed!).ConfigureAwait(false);
-            if (side.HasOutput)
-            {
-                side.HasOutput = false;
-                await stream.Output.FlushAsync(cancellationToken).ConfigureAwait(false);
-            }
-
+            await FlushAsync(stream, side, cancellationToken).ConfigureAwait(false);
             if (side.State != MultistreamState.Open) return true;
             ReadResult result = await stream.Input.ReadAsync(cancellationToken).ConfigureAwait(false);
             if (result.IsCanceled)
@@ -175,9 +170,28 @@ internal static class Multistream
                 throw new OperationCanceledException("the pending read of a negotiation was cancelled");
             }
 
-            Consume(stream, side, result.Buffer);
-            if (result.IsCompleted && side.State == MultistreamState.Open) return false;
+            try
+            {
+                Consume(stream, side, result.Buffer);
+            }
+            catch (TransportException) when (side.HasOutput)
+            {
+                // What follows a refused proposal may be the message that an optimistic peer sent along: it gets to know why.
+                await FlushAsync(stream, side, cancellationToken).ConfigureAwait(false);
+                throw;
+            }
+
+            if (!result.IsCompleted || side.State != MultistreamState.Open) continue;
+            await FlushAsync(stream, side, cancellationToken).ConfigureAwait(false);
+            return false;
         }
+    }
+
+    private static async ValueTask FlushAsync(IDuplexPipe stream, MultistreamNegotiation side, CancellationToken cancellationToken)
+    {
+        if (!side.HasOutput) return;
+        side.HasOutput = false;
+        await stream.Output.FlushAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private static void Consume(IDuplexPipe stream, MultistreamNegotiation side, ReadOnlySequence<byte> buffer)

@@ -26,8 +26,10 @@ internal static class MessageIo
         }
     }
 
-    /// <summary>Sends a message and ends the direction. Returns before small messages have left; see <see cref="SendFlushedAsync"/>.</summary>
-    public static async ValueTask SendAsync(PipeWriter output, ReadOnlyMemory<byte> message, CancellationToken cancellationToken)
+    /// <summary>
+    /// Writes a message, whose end the caller sends: a small one is kept until then, so that both go out together; a long one has left.
+    /// </summary>
+    public static async ValueTask WriteAsync(PipeWriter output, ReadOnlyMemory<byte> message, CancellationToken cancellationToken)
     {
         if (message.Length <= SmallMessage)
         {
@@ -38,8 +40,6 @@ internal static class MessageIo
         {
             Demand(await output.WriteAsync(message, cancellationToken).ConfigureAwait(false));
         }
-
-        await output.CompleteAsync().ConfigureAwait(false);
     }
 
     /// <summary>Sends a message, waits until it was handed to the operating system, and ends the direction.</summary>

@@ -235,8 +235,9 @@ internal sealed class RequestClient : IConnectionObserver
             CancellationToken stopping = flight.Stopping.Token;
             stream = await flight.Connection.OpenStreamAsync(_protocol, stopping).ConfigureAwait(false);
             flight.Negotiated(Now);
-            await MessageIo.SendAsync(stream.Output, call.Payload, stopping).ConfigureAwait(false);
+            await WriteAsync(stream, call, stopping).ConfigureAwait(false);
             flight.Stage = RequestStage.Receiving;
+            await stream.Output.CompleteAsync().ConfigureAwait(false);
             if (!await call.ReceiveAsync(stream.Input, stopping).ConfigureAwait(false))
                 throw new ResponseOmittedException();
 
@@ -259,6 +260,33 @@ internal sealed class RequestClient : IConnectionObserver
         call.ReleasePayload();
         Carry(steps);
         _activity.Leave();
+    }
+
+    // A peer that refuses the protocol of an optimistic stream resets it, perhaps while the request is being written; why it did stands
+    // in its answer.
+    private static async ValueTask WriteAsync(PeerStream stream, OutboundCall call, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await MessageIo.WriteAsync(stream.Output, call.Payload, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TransportException e) when (e.Error == TransportError.StreamReset)
+        {
+            try
+            {
+                await stream.Input.ReadAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (TransportException refusal) when (refusal.Error == TransportError.UnsupportedProtocol)
+            {
+                throw;
+            }
+            catch (TransportException)
+            {
+                // It says no more than the first.
+            }
+
+            throw;
+        }
     }
 
     private (RequestFailure Failure, string Message, bool IsPassing) Explain(Exception e, RequestFlight<PeerConnection> flight)
