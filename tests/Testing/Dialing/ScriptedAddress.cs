@@ -77,6 +77,8 @@ internal sealed class ScriptedAddress(Multiaddr address) : IDuplexConnection
 
     public void Fails(TransportError error, string message) => _connect.Failure = new TransportException(error, message);
 
+    public void Works() => _connect.Failure = null;
+
     public void FailsUpgrade(TransportError error, string message) => _upgrade.Failure = new TransportException(error, message);
 
     public async Task ConnectAsync(CancellationToken cancellationToken)

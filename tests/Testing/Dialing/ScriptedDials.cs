@@ -90,6 +90,12 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
         await Eventually.BecomesTrueAsync(() => Dialer.Table.WaiterCount(peer) >= callers, "all callers wait");
     }
 
+    /// <summary>Waits until that many dials in all are under way, or were, or stand in line.</summary>
+    public async Task WhenDialedOrInLineAsync(int dials)
+    {
+        await Eventually.BecomesTrueAsync(() => Dialed.Count + Dialer.Table.InLine >= dials, "every dial has a place");
+    }
+
     /// <summary>The number of connections to the peer when the next one is established.</summary>
     public Task<int> WhenEstablishedAsync() => _established.Task;
 

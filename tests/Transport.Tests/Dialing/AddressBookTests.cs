@@ -114,4 +114,50 @@ public sealed class AddressBookTests
         Assert.All(Enumerable.Range(1, 10), n => Assert.Empty(book.Get(PeerIdOf(n))));
         Assert.NotEmpty(book.Get(PeerIdOf(11)));
     }
+
+    [Fact]
+    public void A_claimed_address_that_fails_is_forgotten()
+    {
+        var book = new AddressBook();
+        book.Add(Peer, Addresses(1, 2), given: false);
+        book.MarkFailed(Peer, Address(1));
+        Assert.Equal(Addresses(2), book.Get(Peer));
+        book.MarkFailed(Peer, Address(2));
+        Assert.Empty(book.Get(Peer));
+        Assert.True(book.Add(Peer, Addresses(1), given: false)); // until it is claimed again
+    }
+
+    [Fact]
+    public void A_given_address_that_fails_is_kept()
+    {
+        // Whoever gave it will not give it again: a peer that comes back must be found.
+        var book = new AddressBook();
+        book.Add(Peer, Addresses(1), given: true);
+        for (int i = 0; i < 100; i++) book.MarkFailed(Peer, Address(1));
+        Assert.Equal(Addresses(1), book.Get(Peer));
+    }
+
+    [Fact]
+    public void A_new_address_is_told_from_a_known_one()
+    {
+        var book = new AddressBook();
+        Assert.True(book.Add(Peer, Addresses(1), given: false));
+        Assert.False(book.Add(Peer, Addresses(1), given: false));
+        Assert.True(book.Add(Peer, Addresses(1), given: true)); // somebody vouches for it now
+        Assert.False(book.Add(Peer, Addresses(1), given: true));
+        Assert.True(book.Add(Peer, Addresses(1, 2), given: true));
+        Assert.False(book.Add(Peer, [Address(3).WithPeerId(PeerIdOf(2))], given: true));
+    }
+
+    [Fact]
+    public void A_hundred_claimants_with_ten_addresses_each_are_remembered()
+    {
+        var book = new AddressBook();
+        for (int n = 0; n < 101; n++) book.Add(PeerIdOf(n), Addresses([.. Enumerable.Range(1, 12)]), given: false);
+        Assert.Empty(book.Get(PeerIdOf(0)));
+        Assert.Equal(Addresses([.. Enumerable.Range(3, 10)]), book.Get(PeerIdOf(1))); // the oldest ones went
+        book.Add(PeerIdOf(500), Addresses(1), given: false);
+        Assert.Empty(book.Get(PeerIdOf(2)));
+        Assert.NotEmpty(book.Get(PeerIdOf(1))); // used since
+    }
 }

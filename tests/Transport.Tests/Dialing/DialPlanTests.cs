@@ -97,6 +97,35 @@ public sealed class DialPlanTests
     }
 
     [Fact]
+    public void Handshakes_that_hang_keep_no_place_from_other_addresses()
+    {
+        var plan = new DialPlan(TimeSpan.Zero, Timeout);
+        plan.Add(Enumerable.Range(1, 9).Select(Near), TimeSpan.Zero);
+        Assert.Equal(8, Starts(plan, until: 500).Count);
+        int now = 500;
+        for (int i = 0; i < 8; i++)
+        {
+            plan.Connected(plan.Targets[i]);
+            Assert.Equal(plan.Targets[i], Step(plan, DialStepKind.Upgrade, now));
+            Assert.Equal(DialStepKind.Wait, plan.Next(Ms(now)).Kind); // held back: this one may be about to succeed
+            now += (int)DialPlan.UpgradeHold.TotalMilliseconds;
+        }
+
+        Assert.Equal("/ip4/192.168.1.9/tcp/4001", Step(plan, DialStepKind.Connect, now).Address.ToString());
+    }
+
+    [Fact]
+    public void A_dial_that_had_to_wait_for_its_turn_has_all_its_time_left()
+    {
+        var plan = new DialPlan(TimeSpan.Zero, Timeout);
+        plan.Add([Far(1), Near(1), Near(2)], TimeSpan.Zero);
+        plan.Begin(Ms(20_000));
+        Assert.Equal(Ms(35_000), plan.Deadline);
+        Assert.Equal("/ip4/192.168.1.1/tcp/4001", Step(plan, DialStepKind.Connect, 20_000).Address.ToString());
+        Assert.Equal(new DialStep(DialStepKind.Wait, Until: Ms(20_030)), plan.Next(Ms(20_000)));
+    }
+
+    [Fact]
     public void A_failed_handshake_frees_the_next_at_once()
     {
         var plan = new DialPlan(TimeSpan.Zero, Timeout);

@@ -21,7 +21,8 @@ internal static class DialFailure
 
     public static TransportException NoAddresses(PeerId peer) => new(
         TransportError.NoAddresses,
-        $"no address is known for {peer}: give one (such as /ip4/192.0.2.7/tcp/4001), or wait until discovery finds the peer")
+        $"no address is known for {peer}: give one (such as /ip4/192.0.2.7/tcp/4001), or wait until discovery finds the peer; "
+            + "addresses at which this node itself listens do not count")
     {
         Peer = peer,
     };

@@ -10,6 +10,9 @@ internal sealed class DialLine<TConnection>(ConnectionLimits limits)
     private readonly LinkedList<PendingDial<TConnection>> _line = [];
     private int _underWay;
 
+    /// <summary>Dials that stand in line.</summary>
+    public int Count => _line.Count;
+
     /// <summary>Lets the dial go, or gives it a place in the line: its driver is woken when it should ask again.</summary>
     public bool TryGo(PendingDial<TConnection> dial)
     {

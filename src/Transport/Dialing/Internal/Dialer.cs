@@ -167,6 +167,7 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
                         break;
                     case DialStepKind.Wait:
                         SetTimer(timer, step.Until, now);
+                        if (Now >= step.Until) break; // time went on before the timer was set
                         await dial.Changed.WaitAsync().ConfigureAwait(false);
                         break;
                     case DialStepKind.Settled:

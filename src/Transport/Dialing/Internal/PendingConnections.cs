@@ -193,7 +193,9 @@ internal sealed class PendingConnections<TConnection>(
             DialWaiter<TConnection>[] waiters = [.. dial.Waiters];
             Settle(dial, DialOutcome.Failed, error);
             PeerConnections<TConnection>? entry = _peers.GetValueOrDefault(dial.Peer);
+            // A dial that is held back is for the patient; these have waited already.
             PendingDial<TConnection>? other = dial.IsLane ? null : entry?.Joinable(now);
+            if (other?.Stage == DialStage.Held) other = null;
             if (other is null && entry?.Oldest(isLive) is null) backoff?.Failed(dial.Peer, error, now);
             foreach (DialWaiter<TConnection> waiter in waiters) PassOn(waiter, error, other);
             return error;
@@ -293,6 +295,15 @@ internal sealed class PendingConnections<TConnection>(
     public int PendingCount(PeerId peer)
     {
         lock (_lock) return _peers.TryGetValue(peer, out PeerConnections<TConnection>? entry) ? entry.Dials.Count : 0;
+    }
+
+    /// <summary>Dials that stand in line until fewer are under way.</summary>
+    public int InLine
+    {
+        get
+        {
+            lock (_lock) return _line.Count;
+        }
     }
 
     /// <summary>Callers that wait for dials to the peer, lanes not counted.</summary>
