@@ -158,7 +158,15 @@ public sealed class DialOrderTests
         await using IListener listener = await nodes.Memory.ListenAsync(silent, Token);
         Task<PeerConnection> waiting = a.ConnectAsync(b.LocalPeer, [.. b.ListenAddresses, silent], Token).AsTask();
         await policy.DeniedOne;
-        await b.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token);
+
+        // To b the denied connection was one that came in; it may not have seen its end yet.
+        PeerConnection fromB = await b.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token);
+        while (fromB.IsInbound)
+        {
+            await fromB.Closed;
+            fromB = await b.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token);
+        }
+
         Assert.True((await waiting).IsInbound);
     }
 

@@ -69,8 +69,11 @@ internal sealed class PendingConnections<TConnection>(
 
             // A further connection, or a dial whose own connection was asked for.
             bool takesAny = open is null && request.Condition != DialCondition.Always;
-            // A dial that has not begun will not be done sooner for a second one beside it, and a patient caller is in no hurry.
-            if (dial is not null && (dial.Stage != DialStage.UnderWay || request.IsPatient)) return Enter(dial, takesAny, request, now);
+            // A dial that is held back goes at once for this caller, a second one behind one in line would gain nothing, and a patient
+            // caller is in no hurry.
+            bool joins = request.IsPatient || dial?.Stage == DialStage.Held
+                || (dial?.Place is not null && request.Condition != DialCondition.Always);
+            if (dial is not null && joins) return Enter(dial, takesAny, request, now);
             if (!mayStart) return new JoinResult<TConnection>(JoinKind.NeedsDial);
             if (request.Candidates.Count == 0)
                 return dial is null ? default : Enter(dial, takesAny, request, now);
