@@ -254,8 +254,10 @@ public sealed class SwarmConnectionTests
         var error = await Assert.ThrowsAsync<TransportException>(
             async () => await late.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token));
         Assert.Equal(TransportError.DialFailure, error.Error);
+        await using IAsyncEnumerator<SwarmEvent> events = b.WatchAsync(Token).GetAsyncEnumerator(Token);
         await b.Connections[0].CloseAsync(Token);
-        await Eventually.BecomesTrueAsync(() => b.Connections.Count < 3, "a place is free");
+        do Assert.True(await events.MoveNextAsync());
+        while (events.Current is not SwarmEvent.Disconnected);
         await (await late.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token)).PingAsync(Token);
     }
 

@@ -442,10 +442,13 @@ internal sealed class PendingConnections<TConnection>(
         if (entry is { IsEmpty: true, DialCount: 0 }) _peers.Remove(peer);
     }
 
-    // Connections that are over but not yet reported lost do not count; finding them takes time, so only if it matters.
     private TransportException? Refuse(PeerId peer, bool isInbound, PeerConnections<TConnection>? entry)
     {
-        if (_limits.Refuse(peer, isInbound, new ConnectionCounts(_inbound, _outbound, entry?.Connections.Count ?? 0)) is null) return null;
+        var all = new ConnectionCounts(_inbound, _outbound, entry?.Connections.Count ?? 0);
+        TransportException? refusal = _limits.Refuse(peer, isInbound, all);
+        if (refusal is null || isInbound) return refusal;
+        // This node's own callers need not wait until the end of a connection is reported. For visitors every connection counts that
+        // is there, or one could have any number of them by making each look worn out.
         int inbound = 0, outbound = 0;
         foreach (PeerConnections<TConnection>.Listed listed in _peers.Values.SelectMany(p => p.Connections))
         {
