@@ -163,7 +163,8 @@ public sealed partial class Swarm : IAsyncDisposable
 
     /// <summary>
     /// Closes every connection to the peer, lanes included, in good order; open streams are reset. Returns when each was reported as
-    /// <see cref="SwarmEvent.Disconnected"/>. Handlers are told and not waited for, so one of them may call it. A dial under way goes on; see <see cref="AbortDials"/>.
+    /// <see cref="SwarmEvent.Disconnected"/>. Handlers are told and not waited for, so one of them may call it. A dial under way
+    /// goes on; see <see cref="AbortDials"/>.
     /// </summary>
     public async ValueTask DisconnectAsync(PeerId peer, CancellationToken cancellationToken = default)
     {
