@@ -71,4 +71,7 @@ public sealed record IncomingLimits
 
     /// <summary>How long an accepted transfer whose connection was lost waits for its sender to come back. Default: 2 minutes.</summary>
     public TimeSpan ReconnectWindow { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>For tests: the file system to receive into; null: this machine's.</summary>
+    internal Storage.Internal.IStorageSystem? Storage { get; init; }
 }

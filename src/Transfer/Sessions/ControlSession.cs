@@ -42,8 +42,10 @@ internal sealed class ControlSession : IAsyncDisposable
     /// <summary>The next message; an end without goodbye is a lost connection.</summary>
     public async ValueTask<ControlMessage> ReadAsync(CancellationToken cancellationToken)
     {
+        Liveness.Listen(true);
         ControlMessage? message = await Reader.ReadAsync(cancellationToken).ConfigureAwait(false);
         Liveness.Heard();
+        Liveness.Listen(false);
         return message ?? throw new TransferException(TransferError.ConnectionLost, "the other side closed the control stream");
     }
 

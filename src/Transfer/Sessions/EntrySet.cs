@@ -7,6 +7,16 @@ internal sealed class EntrySet
 
     public bool Contains(uint id) => id >> 6 < _words.Count && (_words[(int)(id >> 6)] & 1UL << (int)(id & 63)) != 0;
 
+    /// <summary>All ids, ascending.</summary>
+    public IEnumerable<uint> All()
+    {
+        for (int word = 0; word < _words.Count; word++)
+        {
+            for (ulong rest = _words[word]; rest != 0; rest &= rest - 1)
+                yield return (uint)(word * 64 + System.Numerics.BitOperations.TrailingZeroCount(rest));
+        }
+    }
+
     /// <summary>True if it was not in the set.</summary>
     public bool Add(uint id)
     {

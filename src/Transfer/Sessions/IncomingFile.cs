@@ -19,8 +19,14 @@ internal sealed class IncomingFile(ManifestEntry entry, int chunkBits)
     /// <summary>Storage; null while closed.</summary>
     public ReceiveFile? Content { get; set; }
 
-    /// <summary>Chunks that were asked for and have not arrived; of a file not planned otherwise, all.</summary>
-    public long Outstanding { get; set; } = Framing.ChunkSize.Count(entry.Size, Framing.ChunkSize.Of(entry.Size, chunkBits));
+    /// <summary>Whether an earlier run's claims are still being read back.</summary>
+    public bool IsVerifying { get; set; }
+
+    /// <summary>
+    /// Chunks that turned out damaged in staging after the plan had left them out; asked for once the sender has ended the file, for then it
+    /// has begun it.
+    /// </summary>
+    public List<long> Damaged { get; } = [];
 
     /// <summary>What the sender said at the file's end; null: not yet. A file of one chunk needs none.</summary>
     public FileEnd? End { get; set; }

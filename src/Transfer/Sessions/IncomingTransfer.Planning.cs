@@ -1,6 +1,5 @@
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
-using FastShare.Transfer.Storage;
 
 namespace FastShare.Transfer.Sessions;
 
@@ -19,9 +18,9 @@ internal sealed partial class IncomingTransfer
         if (_begun.TryGetValue(entry.Id, out IncomingFile? begun)) return PlanBegun(begun);
         lock (_gate)
         {
-            if (_failed.TryGetValue(entry.Id, out TransferException? failure))
+            if (_failures.Find(entry.Id) is { } failure)
             {
-                PostRejected(entry.Id, failure);
+                _control?.Post(MessageType.FileRejected, failure);
                 return new PlannedFile(entry.Id, []);
             }
 
@@ -42,12 +41,15 @@ internal sealed partial class IncomingTransfer
             try
             {
                 long claimed;
-                lock (file.Gate) claimed = Math.Min(entry.Size, Claimed(EnsureOpen(file)) * file.ChunkSize);
+                lock (file.Gate) claimed = Math.Min(entry.Size, EnsureOpen(file).ClaimCount * file.ChunkSize);
                 if (entry.Id >= _expectedThrough) _unexpected += entry.Size;
                 if (claimed == 0) return null;
                 Transfer.Meter.AddPresent(claimed);
                 _begun[entry.Id] = file;
-                return PlanBegun(file);
+                file.IsVerifying = true;
+                PlannedFile? planned = PlanBegun(file);
+                _claims.Writer.TryWrite(file);
+                return planned;
             }
             finally
             {
@@ -68,7 +70,7 @@ internal sealed partial class IncomingTransfer
             if (file.IsReceived) return new PlannedFile(file.Entry.Id, [], IsPending: true);
             // An end told on an earlier connection is told again.
             file.End = null;
-            file.Outstanding = file.Chunks;
+            file.Damaged.Clear();
             if (file.Chunks == 0) return null;
             EnsureOpen(file);
             List<ChunkRange> ranges = Missing(file);
@@ -76,20 +78,8 @@ internal sealed partial class IncomingTransfer
             // Nothing is missing but the file's end: it comes after a chunk, so one is asked for again.
             if (ranges.Count == 0) ranges.Add(new ChunkRange(file.Chunks - 1, 1));
             AllowDuplicates(file);
-            file.Outstanding = file.Chunks - Claimed(file.Content!);
             return new PlannedFile(file.Entry.Id, ranges);
         }
-    }
-
-    private static long Claimed(ReceiveFile content)
-    {
-        long claimed = 0;
-        for (long index = 0; index < content.ChunkCount; index++)
-        {
-            if (content.IsClaimed(index)) claimed++;
-        }
-
-        return claimed;
     }
 
     private static List<ChunkRange> Missing(IncomingFile file)

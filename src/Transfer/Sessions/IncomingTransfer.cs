@@ -19,7 +19,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private readonly ConcurrentDictionary<uint, IncomingFile> _begun = new();
     private readonly ConcurrentQueue<IncomingFile> _awaitingManifest = new();
     private readonly Lock _gate = new();
-    private readonly Dictionary<uint, TransferException> _failed = []; // guarded by _gate
+    private readonly RejectedFiles _failures = new(); // guarded by _gate
     private readonly EntrySet _settled = new(); // guarded by _gate
     private readonly EntrySet _repeated = new(); // guarded by _gate: files of which a chunk was asked for that may not be missing
     private readonly Pulse _progress = new();
@@ -28,6 +28,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private int _openFiles; // interlocked
     private long _received; // guarded by _gate: files that need nothing more from the sender
     private long _settledFiles; // guarded by _gate
+    private volatile TransferException? _broken; // what ended the work beside the streams
     private volatile ControlWriter? _control; // of the connection at hand; null: none
 
     public IncomingTransfer(Transfer transfer, TransferId id, Offer offer, long maxEntries)
@@ -53,17 +54,12 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
     /// <summary>Opens storage: the first write of any kind. Blocks.</summary>
     /// <exception cref="TransferException">No room, quota, access, or the transfer is being received by another process.</exception>
-    public void Open(OfferAnswer answer, TimeProvider time)
+    public void Open(OfferAnswer answer, Destinations destinations)
     {
         _quota = answer.Quota;
         CheckQuota();
-        _store = ReceiveStore.Open(answer.Folder!, Id, new ReceiveStoreOptions
-        {
-            Replace = answer.Replace,
-            Quota = answer.Quota,
-            Published = OnPublished,
-            TimeProvider = time,
-        });
+        _store = destinations.Open(answer, Id, OnPublished);
+        StartWorkers();
     }
 
     /// <summary>Takes a page of the manifest.</summary>
@@ -100,7 +96,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         ManifestEntry entry = Manifest[header.FileId];
         lock (_gate)
         {
-            if (_failed.ContainsKey(header.FileId)) return null;
+            if (_failures.Contains(header.FileId)) return null;
             // What was asked for in excess may come after the file's end, and after the file is settled.
             if (_settled.Contains(header.FileId) && _repeated.Contains(header.FileId)) return null;
             if (entry.Kind != EntryKind.File || _settled.Contains(header.FileId))
@@ -144,6 +140,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
                 file.Writers++;
             }
 
+            Interlocked.Increment(ref _storing);
+
             bool isNew = false;
             try
             {
@@ -151,11 +149,10 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             }
             finally
             {
+                Interlocked.Decrement(ref _storing);
                 lock (file.Gate)
                 {
                     file.Writers--;
-                    // Counted, not decremented: a chunk that was claimed, and so not missing, may have been written anew.
-                    if (isNew) file.Outstanding = file.Chunks - content.ClaimCount;
                     if (file.IsOver) Close(file);
                 }
             }
@@ -239,7 +236,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Hands a complete, verified file to storage for publication; not before the whole manifest is known to be safe. Blocks.
+    /// Queues a complete, verified file for publication; not before the whole manifest is known to be safe. Never waits: who brings many
+    /// files calls <see cref="WaitForStorageAsync"/>.
     /// </summary>
     public void Publish(IncomingFile file)
     {
@@ -251,20 +249,11 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             return;
         }
 
-        try
-        {
-            file.Content!.Publish();
-            Close(file);
-            lock (_gate) _received++;
-            _progress.Signal();
-        }
-        catch (TransferException e) when (ConcernsOneFile(e))
-        {
-            Reject(file.Entry, e);
-        }
+        Interlocked.Increment(ref _publishing);
+        _complete.Writer.TryWrite(file);
     }
 
-    /// <summary>Publishes what was complete before the manifest was. Blocks.</summary>
+    /// <summary>Queues what was complete before the manifest was.</summary>
     public void PublishAwaiting()
     {
         while (_awaitingManifest.TryDequeue(out IncomingFile? file)) Publish(file);
@@ -293,9 +282,11 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         for (Task progress = _progress.Next; !HasEverything; progress = _progress.Next)
         {
             if (Store.Fault is { } fault) throw fault;
+            if (_broken is { } broken) throw broken;
             await progress.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
 
+        Store.Announce(Folders());
         for (uint id = 0; id < Manifest.Count; id++)
         {
             ManifestEntry entry = Manifest[id];
@@ -315,23 +306,28 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         lock (_gate)
         {
             if (_settledFiles < files)
-                throw new TransferException(TransferError.StorageFault, $"{files - _settledFiles} files were not published");
+                throw _broken ?? new TransferException(TransferError.StorageFault, $"{files - _settledFiles} files were not published");
         }
 
         Store.DiscardStaging();
     }
 
-    public IReadOnlyDictionary<uint, TransferException> Failures
+    private IEnumerable<ManifestEntry> Folders()
     {
-        get
+        for (uint id = 0; id < Manifest.Count; id++)
         {
-            lock (_gate) return new Dictionary<uint, TransferException>(_failed);
+            ManifestEntry entry = Manifest[id];
+            if (entry.Kind == EntryKind.Directory) yield return entry;
         }
     }
+
+    /// <summary>What is told about the files that failed here.</summary>
+    public RejectedFiles Failures => _failures;
 
     /// <summary>Closes storage; what is staged and not discarded is kept.</summary>
     public async ValueTask DisposeAsync()
     {
+        await StopWorkersAsync().ConfigureAwait(false);
         foreach (IncomingFile file in _begun.Values) Close(file);
         if (_store is not null) await _store.DisposeAsync().ConfigureAwait(false);
     }
@@ -343,7 +339,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private ReceiveFile EnsureOpen(IncomingFile file)
     {
         if (file.Content is not null) return file.Content;
-        if (Volatile.Read(ref _openFiles) >= MaxOpenFiles)
+        // Those that wait for storage are not the sender's fault.
+        if (Volatile.Read(ref _openFiles) - Volatile.Read(ref _publishing) >= MaxOpenFiles)
             throw TransferProtocol.Violation($"the sender has begun more than {MaxOpenFiles} files without ending them");
         file.Content = Store.OpenFile(file.Entry, file.ChunkSize);
         Interlocked.Increment(ref _openFiles);
@@ -364,23 +361,16 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Whether the file has become complete and right, the first time. Chunks that an earlier run claimed and that turn out damaged
+    /// Whether the file has become complete and right, the first time. Chunks that an earlier run claimed and that turned out damaged
     /// are asked for again. Under the file's gate.
     /// </summary>
     private bool Verify(IncomingFile file)
     {
-        if (file.IsReceived || file.IsOver || file.Writers > 0 || file.Outstanding > 0 || (file.Chunks != 1 && file.End is null))
-            return false;
-        for (long index = 0; index < file.Chunks && !file.Content!.IsComplete; index++)
-        {
-            if (file.Content.HasChunk(index)) continue;
-            file.Outstanding++;
-            AllowDuplicates(file);
-            _control?.Post(
-                MessageType.ChunkRejected, new ChunkRejected(file.Entry.Id, index * file.ChunkSize, WireCode.VerificationFailed));
-        }
-
-        if (file.Outstanding > 0) return false;
+        if (file.IsReceived || file.IsOver || file.Writers > 0 || file.IsVerifying || (file.Chunks != 1 && file.End is null)) return false;
+        ReceiveFile content = file.Content!;
+        if (content.UnverifiedCount > 0) file.Damaged.AddRange(ReadBack(file, content, CancellationToken.None));
+        AskAgain(file);
+        if (!content.IsComplete) return false;
         if (file.Chunks != 1)
         {
             file.Root = file.Content!.RootDigest();
@@ -407,7 +397,11 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     {
         _begun.TryGetValue(outcome.Entry.Id, out IncomingFile? file);
         // Storage itself failed: that ends the transfer, and a later run goes on with the file.
-        if (outcome.Error is { } error && !ConcernsOneFile(error)) _progress.Signal();
+        if (outcome.Error is { } error && !ConcernsOneFile(error))
+        {
+            _broken ??= error;
+            _progress.Signal();
+        }
         else if (outcome.Error is not null) SettleFailed(outcome.Entry, outcome.Error, discard: false, alreadyReceived: true);
         else SettleDone(outcome.Entry, file);
     }
@@ -428,7 +422,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             End(file);
         }
 
-        _progress.Signal();
+        // Before the manifest's end nobody waits for this: a hundred thousand files that are there already wake nobody.
+        if (Manifest.IsComplete) _progress.Signal();
     }
 
     /// <summary>A file fails here; the sender is told, the rest goes on.</summary>
@@ -442,8 +437,9 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         {
             if (!TrySettle(entry)) return;
             if (entry.Kind == EntryKind.File && !alreadyReceived) _received++;
-            _failed[entry.Id] = named;
-            if (!discard) PostRejected(entry.Id, named);
+            var told = new FileFailure(entry.Id, named.Error.ToWire(), named.Message);
+            _failures.Add(told);
+            if (!discard) _control?.Post(MessageType.FileRejected, told);
         }
 
         Transfer.TellFailure(named);
@@ -465,9 +461,6 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             Close(file);
         }
     }
-
-    private void PostRejected(uint id, TransferException failure) =>
-        _control?.Post(MessageType.FileRejected, new FileFailure(id, failure.Error.ToWire(), failure.Message));
 
     /// <summary>Under the gate.</summary>
     private bool TrySettle(ManifestEntry entry)

@@ -37,6 +37,7 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
     private readonly EventLog<Transfer> _announced;
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskGroup _waiting;
+    private readonly Destinations _destinations;
     private readonly Lock _gate = new();
     private readonly Dictionary<TransferId, LiveTransfer> _live = []; // guarded by _gate
     private readonly Dictionary<UInt128, ReceiveAttempt> _sessions = []; // guarded by _gate
@@ -49,6 +50,7 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         _time = time;
         _blocks = blocks;
         _logger = logger;
+        _destinations = new Destinations(limits.Storage, time);
         _announced = new EventLog<Transfer>(Math.Max(16, limits.Transfers));
         _waiting = new TaskGroup(_stop.Token);
     }
@@ -262,7 +264,7 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
             }
 
             UInt128 session = NewSession();
-            var attempt = new ReceiveAttempt(live.Incoming, control, offer, session, _consent, _time, _blocks, work.Token);
+            var attempt = new ReceiveAttempt(live.Incoming, control, offer, session, _consent, _time, _blocks, _destinations, work.Token);
             await using (attempt.ConfigureAwait(false))
             {
                 lock (_gate)
@@ -370,7 +372,6 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         {
             if (live.IsOver) return;
             live.IsOver = true;
-            _live.Remove(live.Incoming.Id);
             // After a lost connection there is nothing to tell: the sender starts over, from what storage kept.
             if (failure is not { Error: TransferError.ConnectionLost })
             {
@@ -383,12 +384,15 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         {
             await live.Incoming.DisposeAsync().ConfigureAwait(false);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e)
         {
+            // Whatever it is, the transfer has to end, and whoever waits for its end has to learn of it.
             failure ??= e as TransferException ?? new TransferException(
                 TransferError.StorageFault, $"storage could not be closed: {e.Message}", e);
         }
 
+        // Only now may the same transfer begin again: until here its staging is locked.
+        lock (_gate) _live.Remove(live.Incoming.Id);
         _announced.Forget(transfer => ReferenceEquals(transfer, live.Incoming.Transfer));
         if (failure is null) live.Incoming.Transfer.Succeed();
         else live.Incoming.Transfer.Fail(failure);

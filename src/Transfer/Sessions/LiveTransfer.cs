@@ -28,7 +28,7 @@ internal sealed record FinishedTransfer(
     UInt128 Instance,
     uint Entries,
     Complete Complete,
-    IReadOnlyDictionary<uint, TransferException> Rejected,
+    RejectedFiles Rejected,
     TransferException? Failure)
 {
     public static FinishedTransfer Of(IncomingTransfer incoming, TransferException? failure) => new(
@@ -47,8 +47,7 @@ internal sealed record FinishedTransfer(
         {
             // No data stream will attach, so the session id is never used.
             control.Writer.Post(MessageType.Accept, new Accept(0));
-            foreach ((uint id, TransferException rejected) in Rejected)
-                control.Writer.Post(MessageType.FileRejected, new FileFailure(id, rejected.Error.ToWire(), rejected.Message));
+            foreach (FileFailure rejected in Rejected.All()) control.Writer.Post(MessageType.FileRejected, rejected);
             control.Writer.Post(MessageType.Complete, Complete);
         }
 

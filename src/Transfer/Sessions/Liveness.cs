@@ -9,15 +9,25 @@ namespace FastShare.Transfer.Sessions;
 internal sealed class Liveness(TimeProvider time, ControlWriter control)
 {
     private long _heard = time.GetTimestamp(); // interlocked
+    private volatile bool _listening = true;
 
     /// <summary>Something arrived.</summary>
     public void Heard() => Interlocked.Exchange(ref _heard, time.GetTimestamp());
+
+    /// <summary>
+    /// Whether this side reads. What is not read because this side is at work, on a slow disk perhaps, is no silence of the other.
+    /// </summary>
+    public void Listen(bool listening)
+    {
+        if (listening) Heard();
+        _listening = listening;
+    }
 
     /// <summary>How long nothing has arrived.</summary>
     public TimeSpan Silence => time.GetElapsedTime(Interlocked.Read(ref _heard));
 
     /// <summary>Whether the other side is to be given up.</summary>
-    public bool IsSilent => Silence.TotalSeconds >= TransferProtocol.SilenceSeconds;
+    public bool IsSilent => _listening && Silence.TotalSeconds >= TransferProtocol.SilenceSeconds;
 
     /// <exception cref="TransferException">
     /// <see cref="TransferError.ConnectionLost"/>: the other side fell silent, or <paramref name="check"/> says so.

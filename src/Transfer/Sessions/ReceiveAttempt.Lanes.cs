@@ -153,6 +153,7 @@ internal sealed partial class ReceiveAttempt
     private async ValueTask PublishAsync(IncomingFile received, CancellationToken cancellationToken)
     {
         _transfer.Publish(received);
+        await _transfer.WaitForStorageAsync(cancellationToken).ConfigureAwait(false);
         while (!_transfer.Manifest.IsComplete && _transfer.AwaitingManifest >= MaxAwaitingManifest)
             await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
     }

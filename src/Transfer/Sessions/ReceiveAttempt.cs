@@ -33,6 +33,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     private readonly ConsentPolicy? _consent;
     private readonly TimeProvider _time;
     private readonly BlockPool _blocks;
+    private readonly Destinations _destinations;
     private readonly TaskGroup _tasks;
     private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
@@ -50,6 +51,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
         ConsentPolicy? consent,
         TimeProvider time,
         BlockPool blocks,
+        Destinations destinations,
         CancellationToken cancellationToken)
     {
         _transfer = transfer;
@@ -59,6 +61,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
         _consent = consent;
         _time = time;
         _blocks = blocks;
+        _destinations = destinations;
         _tasks = new TaskGroup(cancellationToken);
         _movedAt = time.GetTimestamp();
     }
@@ -179,7 +182,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
         OfferAnswer answer = await AskPolicyAsync(offer, cancellationToken).ConfigureAwait(false);
         string reason = answer.Reason.Length > 0 ? answer.Reason : "the offer was not taken";
         if (answer.Folder is null) throw new TransferException(TransferError.Refused, reason) { Peer = Peer };
-        _transfer.Open(answer, _time);
+        _transfer.Open(answer, _destinations);
         Transfer.Tell(new TransferEvent.Accepted());
     }
 
@@ -251,12 +254,12 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
         _complete.TrySetResult();
     }
 
-    /// <summary>A sender that says it has sent everything and sends nothing more of what is missing has lost it on the way.</summary>
+    /// <summary>A sender that says it has sent everything and sends nothing more of what is missing has lost it on the way; unless the disk is what all wait for.</summary>
     private void CheckMovement()
     {
         long moved = Transfer.Meter.Moved;
         // Neither has a receiver lost anything that is busy with what came, or that was told to wait.
-        if (!_senderEnded || moved != _movedBefore || Volatile.Read(ref _storing) > 0)
+        if (!_senderEnded || moved != _movedBefore || Volatile.Read(ref _storing) > 0 || _transfer.IsStoring)
         {
             _movedBefore = moved;
             _movedAt = _time.GetTimestamp();

@@ -347,6 +347,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         {
             foreach (StagedFile file in staged) file.Open?.Dispose();
             _journalFiles.Dispose();
+            _tree.Dispose();
             _ledger.Dispose();
             _staging.Dispose();
             _destination.Dispose();

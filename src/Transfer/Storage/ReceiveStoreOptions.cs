@@ -65,5 +65,8 @@ internal sealed class ReceiveStoreOptions
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     /// <summary>The file system. Default: this machine's.</summary>
-    public IStorageSystem Storage { get; init; } = LinuxCalls.IsSupported ? new LinuxStorage() : new PortableStorage();
+    public IStorageSystem Storage { get; init; } = MachineStorage;
+
+    /// <summary>This machine's file system.</summary>
+    public static IStorageSystem MachineStorage { get; } = LinuxCalls.IsSupported ? new LinuxStorage() : new PortableStorage();
 }

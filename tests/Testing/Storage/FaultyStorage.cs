@@ -1,4 +1,3 @@
-using FastShare.Transfer;
 using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Testing.Storage;
@@ -10,8 +9,8 @@ internal sealed class FaultyStorage(IStorageSystem inner) : IStorageSystem
 {
     private readonly List<string> _calls = []; // guarded by itself
 
-    /// <summary>Asked before each call with its name and its number, from 0; an exception returned is thrown instead of the call.</summary>
-    public Func<string, int, TransferException?>? Fail { get; set; }
+    /// <summary>Asked before each call with its name and its number, from 0; an exception returned is thrown instead of the call. May hold the call.</summary>
+    public Func<string, int, Exception?>? Fail { get; set; }
 
     /// <summary>Names of the calls so far.</summary>
     public IReadOnlyList<string> Calls

@@ -72,6 +72,14 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
         }
     }
 
+    /// <summary>The next message of any type; its body is copied.</summary>
+    public async Task<ControlMessage> NextAsync()
+    {
+        ControlMessage message = await _reader!.ReadAsync(CancellationToken.None)
+            ?? throw new InvalidOperationException("the stream ended");
+        return message with { Body = new ReadOnlySequence<byte>(message.Body.ToArray()) };
+    }
+
     /// <summary>The receiver's last message; answers with the end of this side, for which the receiver waits a while.</summary>
     public async Task<WireCode> ExpectEndingAsync(MessageType type)
     {

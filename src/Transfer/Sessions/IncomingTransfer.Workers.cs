@@ -1,0 +1,169 @@
+using System.Threading.Channels;
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Storage;
+
+namespace FastShare.Transfer.Sessions;
+
+// What takes as long as the disk does, away from the streams: they stay readable, and the connection alive, however slow it is.
+internal sealed partial class IncomingTransfer
+{
+    /// <summary>Complete files that may wait for the disk; the data streams wait while there are more.</summary>
+    private const int MaxPublishing = 256;
+
+    private readonly Channel<IncomingFile> _complete =
+        Channel.CreateUnbounded<IncomingFile>(new UnboundedChannelOptions { SingleReader = true }); // bounded by MaxPublishing
+
+    private readonly Channel<IncomingFile> _claims =
+        Channel.CreateUnbounded<IncomingFile>(new UnboundedChannelOptions { SingleReader = true }); // bounded by the files staged
+
+    private readonly Pulse _room = new();
+    private readonly CancellationTokenSource _stop = new();
+    private Task _workers = Task.CompletedTask; // written once, with _store
+    private int _publishing; // interlocked: files in _complete, or with their worker
+    private int _storing; // interlocked: threads in a call of storage
+
+    /// <summary>Whether something waits for the disk: then nothing arriving means nothing.</summary>
+    public bool IsStoring => Volatile.Read(ref _storing) > 0 || Volatile.Read(ref _publishing) > 0;
+
+    /// <summary>Waits while more files are complete than storage keeps up with.</summary>
+    public async ValueTask WaitForStorageAsync(CancellationToken cancellationToken)
+    {
+        for (Task room = _room.Next; Volatile.Read(ref _publishing) >= MaxPublishing; room = _room.Next)
+            await room.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private void StartWorkers() => _workers = Task.WhenAll(Task.Run(PublishAsync), Task.Run(VerifyClaimsAsync));
+
+    /// <summary>Ends both within a file or a chunk; what is not published stays staged.</summary>
+    private async Task StopWorkersAsync()
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        _complete.Writer.TryComplete();
+        _claims.Writer.TryComplete();
+        await _workers.ConfigureAwait(false);
+        _stop.Dispose();
+    }
+
+    private async Task PublishAsync()
+    {
+        await foreach (IncomingFile file in _complete.Reader.ReadAllAsync().ConfigureAwait(false))
+        {
+            if (!_stop.IsCancellationRequested) PublishNow(file);
+            Interlocked.Decrement(ref _publishing);
+            _room.Signal();
+        }
+    }
+
+    private void PublishNow(IncomingFile file)
+    {
+        try
+        {
+            file.Content!.Publish();
+            Close(file);
+            lock (_gate) _received++;
+        }
+        catch (TransferException e) when (ConcernsOneFile(e))
+        {
+            Reject(file.Entry, e);
+        }
+        catch (TransferException)
+        {
+            // The store has failed, which ends the transfer: FinishAsync looks at it now.
+        }
+
+        _progress.Signal();
+    }
+
+    private async Task VerifyClaimsAsync()
+    {
+        await foreach (IncomingFile file in _claims.Reader.ReadAllAsync().ConfigureAwait(false))
+        {
+            if (_stop.IsCancellationRequested) continue;
+            try
+            {
+                if (VerifyClaims(file)) Publish(file);
+            }
+            catch (TransferException e) when (ConcernsOneFile(e))
+            {
+                Reject(file.Entry, e);
+            }
+            catch (TransferException e)
+            {
+                _broken ??= Store.Fault ?? e;
+                _progress.Signal();
+            }
+        }
+    }
+
+    /// <summary>Reads back what an earlier run claimed of a file, while other chunks of it arrive. True: that made it complete.</summary>
+    private bool VerifyClaims(IncomingFile file)
+    {
+        ReceiveFile content;
+        lock (file.Gate)
+        {
+            file.IsVerifying = !file.IsReceived && !file.IsOver;
+            if (!file.IsVerifying) return false;
+            content = EnsureOpen(file);
+            file.Writers++;
+        }
+
+        List<long> damaged = [];
+        try
+        {
+            damaged = ReadBack(file, content, _stop.Token);
+        }
+        finally
+        {
+            lock (file.Gate)
+            {
+                file.Writers--;
+                file.IsVerifying = false;
+                file.Damaged.AddRange(damaged);
+                if (file.IsOver) Close(file);
+            }
+        }
+
+        lock (file.Gate)
+        {
+            if (file.IsOver || _stop.IsCancellationRequested) return false;
+            if (!Verify(file))
+            {
+                // Opened again with its next chunk: hundreds of files may be resumed at once.
+                if (!file.IsReceived && file.Writers == 0 && !content.IsComplete) Close(file);
+                return false;
+            }
+
+            return true;
+        }
+    }
+
+    private List<long> ReadBack(IncomingFile file, ReceiveFile content, CancellationToken cancellationToken)
+    {
+        var damaged = new List<long>();
+        for (long index = 0; index < file.Chunks && content.UnverifiedCount > 0 && !file.IsOver; index++)
+        {
+            if (cancellationToken.IsCancellationRequested) break;
+            if (!content.IsClaimed(index) || content.HasChunk(index)) continue;
+            damaged.Add(index);
+            Transfer.Meter.AddPresent(-ChunkSize.LengthOf(index, file.Entry.Size, file.ChunkSize));
+        }
+
+        return damaged;
+    }
+
+    /// <summary>Asks for chunks again that turned out damaged, and have not come since. Under the file's gate.</summary>
+    private void AskAgain(IncomingFile file)
+    {
+        // A file of one chunk has no end, and its chunk was asked for in any case.
+        if (file.Chunks == 1 || file.End is null) return;
+        foreach (long index in file.Damaged)
+        {
+            if (file.Content!.IsClaimed(index)) continue;
+            AllowDuplicates(file);
+            _control?.Post(
+                MessageType.ChunkRejected, new ChunkRejected(file.Entry.Id, index * file.ChunkSize, WireCode.VerificationFailed));
+        }
+
+        file.Damaged.Clear();
+    }
+}
