@@ -108,7 +108,7 @@ public sealed class PeerConnection
 
     /// <summary>
     /// Opens a stream for one protocol. Takes a round trip, or none if the peer has said through identify that it serves the
-    /// protocol.
+    /// protocol (js-libp2p is always asked: it loses streams that end along with their proposal).
     /// </summary>
     /// <remarks>
     /// <see cref="SwarmOptions.StreamNegotiationTimeout"/> counts from this call, waiting for a free place included. If both sides
@@ -268,7 +268,7 @@ public sealed class PeerConnection
         bool proposed = false;
         try
         {
-            if (Description is { } description && description.Protocols.Contains(protocol))
+            if (Description is { } description && description.Protocols.Contains(protocol) && TakesEarlyEnds(description))
             {
                 IMuxedStream lazy = await OpenAsync(protocol, either.Token).ConfigureAwait(false);
                 return new PeerStream(this, protocol, lazy, LazyNegotiation.Begin(lazy, protocol));
@@ -314,6 +314,11 @@ public sealed class PeerConnection
         _host.Instruments.StreamOpened(protocol, inbound: false);
         return stream;
     }
+
+    // js-libp2p 3 resets a stream whose end arrives together with its proposal, as that of a small request does: what its negotiation
+    // has read too far cannot be given back to a stream that has ended. So it is asked first, which costs a round trip.
+    private static bool TakesEarlyEnds(PeerDescription description) =>
+        !description.AgentVersion.Contains("js-libp2p", StringComparison.OrdinalIgnoreCase);
 
     private async ValueTask<PeerStream> ProposeAsync(IMuxedStream stream, string protocol, CancellationToken cancellationToken)
     {

@@ -7,13 +7,15 @@ internal static class Repository
     public static string Root { get; } = Find();
 
     /// <summary>The <c>fastshare</c> command, built beside the tests in the same configuration.</summary>
-    public static string Command
+    public static string Command => Tool("FastShare.Cli", "fastshare");
+
+    /// <summary>The sample <c>queued-files</c>, built beside the tests in the same configuration.</summary>
+    public static string QueuedFiles => Tool("FastShare.Samples.QueuedFiles", "queued-files");
+
+    private static string Tool(string project, string program)
     {
-        get
-        {
-            string configuration = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
-            return Path.Combine(Root, "tools", "FastShare.Cli", "bin", configuration, "net10.0", OperatingSystem.IsWindows() ? "fastshare.exe" : "fastshare");
-        }
+        string configuration = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
+        return Path.Combine(Root, "tools", project, "bin", configuration, "net10.0", OperatingSystem.IsWindows() ? $"{program}.exe" : program);
     }
 
     private static string Find()

@@ -30,7 +30,10 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
     }
 
     /// <summary>The command that was built together with these tests.</summary>
-    public static string Path { get; } = Find();
+    public static string Path { get; } = Find("FastShare.Cli", "fastshare");
+
+    /// <summary>The sample <c>queued-files</c> that was built together with these tests.</summary>
+    public static string QueuedFiles { get; } = Find("FastShare.Samples.QueuedFiles", "queued-files");
 
     public int Id => _process.Id;
 
@@ -209,19 +212,19 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
     }
 
     // bin/CONFIGURATION/net10.0 of these tests, beside the command's own of the same configuration
-    private static string Find()
+    private static string Find(string project, string program)
     {
         var output = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(System.IO.Path.DirectorySeparatorChar));
         string configuration = output.Parent!.Name;
-        string name = OperatingSystem.IsWindows() ? "fastshare.exe" : "fastshare";
+        string name = OperatingSystem.IsWindows() ? $"{program}.exe" : program;
         for (DirectoryInfo? folder = output; folder is not null; folder = folder.Parent)
         {
             string path = System.IO.Path.Combine(
-                folder.FullName, "tools", "FastShare.Cli", "bin", configuration, output.Name, name);
+                folder.FullName, "tools", project, "bin", configuration, output.Name, name);
             if (File.Exists(path)) return path;
         }
 
-        throw new FileNotFoundException($"the fastshare command is not built beside {output.FullName}");
+        throw new FileNotFoundException($"{program} is not built beside {output.FullName}");
     }
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]

@@ -3,6 +3,7 @@
 // Standard input: one command a line, {"id":1,"do":"ping","peer":"…"}. Standard output: one answer or event a line,
 // {"id":1,"result":…}, {"id":1,"error":"…"} or {"event":"…",…}. Ends when its standard input does.
 import { createInterface } from 'node:readline'
+import { decode, encode } from 'cborg'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createNode } from './lib/node.mjs'
@@ -13,6 +14,14 @@ const ECHO = '/interop/echo/1' // sends back what comes, as it comes
 const DIGEST = '/interop/digest/1' // reads to the end, answers the SHA-256 as 64 hexadecimal digits
 const EARLY = '/interop/early/1' // answers and ends its side first, then reads to the end
 const RESET = '/interop/reset/1' // reads something, then resets
+
+// Requests as request-response has them: the stream's end is the message's end.
+const REVERSE = '/interop/reverse/1' // answers the bytes in reverse order
+const SUM = '/interop/sum/1' // {"label":text,"numbers":[…],"bytes":[…]} → {"label":text,"total":number,"bytes":[…]}, JSON
+const HANG_UP = '/interop/hang-up/1' // reads the request, then ends the connection
+const RESET_ANSWER = '/interop/reset-answer/1' // reads the request, begins to answer, then resets
+const SILENT = '/interop/silent/1' // reads the request, ends without an answer
+const FILES = '/fastshare/samples/files/1' // CBOR {name, content} → {bytes, sha256}: the receiver of tools/FastShare.Samples.QueuedFiles
 
 const write = message => process.stdout.write(JSON.stringify(message) + '\n')
 const found = ({ id, multiaddrs }) => write({ event: 'found', peer: id.toString(), addresses: multiaddrs.map(String) })
@@ -63,6 +72,41 @@ await node.handle(RESET, async stream => {
   stream.abort(new Error('reset by test'))
 }, many)
 
+async function answer (protocol, respond) {
+  await node.handle(protocol, async (stream, connection) => {
+    const response = await respond(await collect(stream), stream, connection)
+    if (response == null) return
+    await send(stream, response)
+    await stream.close()
+  }, many)
+}
+
+function sumOf ({ label, numbers, bytes }) {
+  return { label, total: numbers.reduce((a, b) => a + b, 0), bytes: bytes.toReversed() }
+}
+
+await answer(REVERSE, request => request.reverse())
+await answer(SUM, request => new TextEncoder().encode(JSON.stringify(sumOf(JSON.parse(new TextDecoder().decode(request))))))
+await answer(HANG_UP, async (_, stream, connection) => { connection.abort(new Error('hung up by test')) })
+await answer(RESET_ANSWER, async (_, stream) => {
+  await send(stream, new Uint8Array(10))
+  stream.abort(new Error('reset by test'))
+})
+await answer(SILENT, () => new Uint8Array(0))
+await answer(FILES, (request, _, connection) => {
+  const { name, content } = decode(request)
+  write({ event: 'file', peer: connection.remotePeer.toString(), name, bytes: content.byteLength, sha256: sha256(content) })
+  return encode({ bytes: content.byteLength, sha256: sha256(content) })
+})
+
+async function request (peer, protocol, bytes) {
+  const stream = await open(peer, protocol)
+  const response = collect(stream)
+  await send(stream, bytes)
+  await stream.close()
+  return await response
+}
+
 function describe (connection) {
   return {
     peer: connection.remotePeer.toString(),
@@ -108,6 +152,11 @@ const commands = {
     await stream.close()
     return { sent: sha256(bytes), answered: new TextDecoder().decode(await answer) }
   },
+  // One request, its bytes as Base64; so is the response.
+  request: async ({ peer, protocol, body }) => (await request(peer, protocol, Buffer.from(body, 'base64'))).toString('base64'),
+  // Requests in JSON, all at once; the responses in their order.
+  sums: async ({ peer, requests }) => await Promise.all(requests.map(async value =>
+    JSON.parse(new TextDecoder().decode(await request(peer, SUM, new TextEncoder().encode(JSON.stringify(value))))))),
   // The answer and its end come first; only then is the request sent.
   early: async ({ peer, size }) => {
     const stream = await open(peer, EARLY)
