@@ -43,6 +43,7 @@ internal sealed class AutoMode
     private const long SmallChunk = 128 << 10, LargeChunk = 512 << 10;
 
     private static readonly TimeSpan FirstHold = TimeSpan.FromSeconds(10), LongestHold = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan Ramp = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan DownEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan ShapeDwell = TimeSpan.FromSeconds(2);
 
@@ -187,15 +188,15 @@ internal sealed class AutoMode
     {
         int most = Math.Min(_cap, 64 / _plan.StreamsPerConnection);
         if (_plan.Connections >= most || now < _upAllowedAt || measured.IdleShare > Saturated || measured.Bytes == 0) return null;
-        if (Evidence(measured) is not { } evidence) return null;
+        if (Evidence(now, measured) is not { } evidence) return null;
         int more = _plan.Connections * (_mayJump && evidence.IsHard ? 4 : 2);
         // Without a path that holds anything only another processor can help: one at a time.
         if (!evidence.IsPath) more = _plan.Connections + 1;
-        _mayJump = false;
+        if (evidence.IsHard) _mayJump = false;
         return Probe(now, _plan with { Connections = Math.Min(more, most) }, evidence.Why);
     }
 
-    private (string Why, bool IsHard, bool IsPath)? Evidence(in PathMeasurement measured)
+    private (string Why, bool IsHard, bool IsPath)? Evidence(TimeSpan now, in PathMeasurement measured)
     {
         bool far = measured.RoundTrip >= Far;
         string over = string.Create(CultureInfo.InvariantCulture, $"over {(measured.RoundTrip ?? TimeSpan.Zero).TotalMilliseconds:0.#} ms");
@@ -206,12 +207,13 @@ internal sealed class AutoMode
                 return ($"the kernel's send buffer held each connection back {Percent(kernel.BufferLimited)} of the time {over}", true, true);
             if (far && kernel.WindowLimited >= Limited)
                 return ($"the receiver's TCP window held each connection back {Percent(kernel.WindowLimited)} of the time {over}", true, true);
-            if (far && kernel.Repeated >= Lossy)
+            if (far && kernel.IsLossBased && kernel.Repeated >= Lossy)
                 return ($"{Percent(kernel.Repeated)} of the segments were lost {over}", false, true);
         }
 
-        if (far) return ($"one connection may not fill a path {over}", false, true);
-        return _processors >= 4 ? ("another connection can use another processor", false, false) : null;
+        // Where the kernel tells, it gets the time that a flow needs to reach what holds it back.
+        if (far && (measured.Kernel is null || now - _changedAt >= Ramp)) return ($"one connection may not fill a path {over}", false, true);
+        return !far && _processors >= 4 ? ("another connection can use another processor", false, false) : null;
     }
 
     private AutoDecision? ProbeDown(TimeSpan now, in PathMeasurement measured)

@@ -26,4 +26,5 @@ internal readonly record struct PathMeasurement(
 /// <param name="BufferLimited">Part of the time, 0 to 1, in which the send buffer's limit held the flow back.</param>
 /// <param name="WindowLimited">Likewise the receiver's TCP window.</param>
 /// <param name="Repeated">Part of the segments, 0 to 1, that had to be sent again.</param>
-internal readonly record struct KernelMeasurement(double BufferLimited, double WindowLimited, double Repeated);
+/// <param name="IsLossBased">Whether the congestion control slows down for loss (all but BBR do).</param>
+internal readonly record struct KernelMeasurement(double BufferLimited, double WindowLimited, double Repeated, bool IsLossBased = true);

@@ -28,6 +28,7 @@ internal sealed class LaneTuning
     private TimeSpan _idle, _busy;
     private TimeSpan? _roundTrip;
     private double _repeated;
+    private bool _isLossBased = true;
     private bool _reshaped;
 
     /// <param name="state">The transfer.</param>
@@ -183,7 +184,7 @@ internal sealed class LaneTuning
         _roundTrip = roundTrip ?? _roundTrip;
         if (count == 0) return null;
         _repeated = sent > 0 ? Math.Clamp(repeated / sent, 0, 1) : 0;
-        return new KernelMeasurement(Math.Clamp(buffer / count, 0, 1), Math.Clamp(window / count, 0, 1), _repeated);
+        return new KernelMeasurement(Math.Clamp(buffer / count, 0, 1), Math.Clamp(window / count, 0, 1), _repeated, _isLossBased);
     }
 
     /// <summary>Each step is optional; what the kernel does not offer stays as it is.</summary>
@@ -191,12 +192,15 @@ internal sealed class LaneTuning
     {
         foreach ((_, ITransferPath path) in _lanes.Paths())
         {
+            // Where its measurements begin.
+            if (!_paths.ContainsKey(path)) _paths.Add(path, path.Socket?.Measure());
             _roundTrip ??= path.RoundTripTime;
             if (_tuned.Contains(path) || !PathTuning.WantsBulkControl(_roundTrip, _repeated)) continue;
             _tuned.Add(path);
             if (path.Socket is not { } socket) continue;
             socket.TrySetCongestionControl(PathTuning.BulkControl);
             string? control = socket.CongestionControl;
+            _isLossBased = control != PathTuning.BulkControl;
             Transfer.Tuning.Update(report => report with { CongestionControl = control });
         }
     }

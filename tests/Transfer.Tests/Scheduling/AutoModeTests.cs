@@ -20,9 +20,20 @@ public class AutoModeTests
     public void Loss_that_holds_each_connection_back_is_met_with_more_of_them()
     {
         AutoMode auto = New();
-        var path = new SimulatedPath(auto) { PerConnection = 0.6e6, Repeated = 1e-3, HasKernel = true };
+        var path = new SimulatedPath(auto) { PerConnection = 0.6e6, Repeated = 1e-3 };
         path.Run(30);
         Assert.Equal(16, auto.Plan.Connections);
+        Assert.Contains("lost", path.Decisions[0].Why, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Loss_that_holds_nobody_back_is_no_reason()
+    {
+        AutoMode auto = New();
+        var path = new SimulatedPath(auto) { Repeated = 0.1, IsLossBased = false };
+        path.Run(30);
+        Assert.DoesNotContain(path.Decisions, d => d.Why.Contains("lost", StringComparison.Ordinal));
+        Assert.Equal(1, auto.Plan.Connections);
     }
 
     [Theory]

@@ -22,6 +22,8 @@ internal sealed class SimulatedPath(AutoMode auto)
 
     public double Repeated { get; set; }
 
+    public bool IsLossBased { get; set; } = true;
+
     /// <summary>Whether the kernel tells anything.</summary>
     public bool HasKernel { get; set; } = true;
 
@@ -45,11 +47,11 @@ internal sealed class SimulatedPath(AutoMode auto)
             Now += interval;
             up = !up;
             double path = Capacity, rate = Math.Min(path, Disk) * (1 + (up ? Noise : -Noise));
-            bool capped = auto.Plan.Connections * PerConnection < Line;
+            bool capped = Repeated == 0 && auto.Plan.Connections * PerConnection < Line;
             var measured = new PathMeasurement(
                 interval, (long)(rate * interval.TotalSeconds), (long)(rate * interval.TotalSeconds / ChunkBytes), Math.Max(0, 1 - Disk / path),
                 IsHeldBack, auto.Plan.Connections, RoundTrip,
-                HasKernel ? new KernelMeasurement(capped ? 0.9 : 0.05, 0, Repeated) : null);
+                HasKernel ? new KernelMeasurement(capped ? 0.9 : 0.05, 0, Repeated, IsLossBased) : null);
             Trace.Add((Now, auto.Plan.Connections, rate));
             if (auto.Observe(Now, measured) is { } decision) Decisions.Add(decision);
         }
