@@ -41,6 +41,9 @@ public sealed class PeerStream : IDuplexPipe, IAsyncDisposable
     /// <inheritdoc cref="IMuxedStream.IgnoreForKeepAlive"/>
     public void IgnoreForKeepAlive() => _stream.IgnoreForKeepAlive();
 
+    /// <inheritdoc cref="IMuxedStream.Closed"/>
+    public Task Closed => _stream.Closed;
+
     /// <summary>Ends both directions at once. Idempotent, never throws.</summary>
     public void Reset() => _stream.Reset();
 

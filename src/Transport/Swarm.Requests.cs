@@ -1,3 +1,5 @@
+using FastShare.Transport.Telemetry;
+
 namespace FastShare.Transport;
 
 // What requests need of a swarm.
@@ -5,6 +7,9 @@ public sealed partial class Swarm
 {
     /// <summary>The clock.</summary>
     internal TimeProvider Time => _options.TimeProvider;
+
+    /// <summary>Metrics.</summary>
+    internal TransportInstruments Instruments => _instruments;
 
     /// <summary>Serves a protocol no more, unless another handler has replaced this one. Streams under way go on.</summary>
     internal void RemoveHandler(string protocol, StreamHandler handler) =>

@@ -113,6 +113,12 @@ public interface IMuxedStream : IDuplexPipe, IAsyncDisposable
     /// </summary>
     void IgnoreForKeepAlive();
 
+    /// <summary>
+    /// Completes when the stream is over: both directions have ended, either side has reset it, or the connection is lost. Never
+    /// faults. Tells a side that is not reading or writing that nobody is there any more.
+    /// </summary>
+    Task Closed { get; }
+
     /// <summary>Ends both directions at once and tells the remote side. Idempotent, thread-safe, never throws.</summary>
     void Reset();
 }

@@ -55,7 +55,7 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
         if (protocol.Options.Direction.HasFlag(RequestDirection.Outbound))
             _client = new RequestClient(swarm, protocol.Id, protocol.Options, _events, random);
         if (handler is null) return;
-        _server = new RequestServer<TRequest, TResponse>(protocol, handler, _events, swarm.Time, _closing.Token);
+        _server = new RequestServer<TRequest, TResponse>(protocol, handler, _events, swarm.Time, swarm.Instruments, _closing.Token);
         _handler = _server.ServeAsync;
         swarm.Handle(protocol.Id, _handler);
     }

@@ -409,6 +409,29 @@ public sealed class RequestExchangeTests
     }
 
     [Fact]
+    public async Task A_handler_hears_at_once_that_its_requester_gave_up()
+    {
+        await using RequestFixture fixture = await RequestFixture.StartAsync();
+        TaskCompletionSource entered = Signal();
+        var answers = fixture.Answers(async (_, request, token) =>
+        {
+            entered.SetResult();
+            await Task.Delay(Timeout.Infinite, token);
+            return request;
+        }, new RequestProtocolOptions { Timeout = TimeSpan.FromDays(1) });
+        IAsyncEnumerable<RequestEvent> events = answers.WatchAsync(Token);
+        using var caller = new CancellationTokenSource();
+        Task<ReadOnlyMemory<byte>> request = fixture.Asks().SendAsync(fixture.B.LocalPeer, Bytes("?"), null, caller.Token);
+        await entered.Task.WaitAsync(Token);
+        await caller.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request);
+        RequestEvent.InboundFailed failed = await FirstAsync<RequestEvent.InboundFailed>(events);
+        Assert.Equal(InboundFailure.ConnectionClosed, failed.Failure);
+        Assert.Contains("gave up", failed.Message);
+        Assert.Single(fixture.B.Connections);
+    }
+
+    [Fact]
     public async Task A_full_queue_holds_callers_back_or_refuses_them()
     {
         await using RequestFixture fixture = await RequestFixture.StartAsync();
@@ -525,6 +548,8 @@ public sealed class RequestExchangeTests
         public void Encode(string message, IBufferWriter<byte> output) => output.Write(Bytes(message).Span);
 
         public string Decode(in ReadOnlySequence<byte> payload) =>
-            payload.FirstSpan[0] < 0x80 ? Text(payload.ToArray()) : throw new FormatException("not ASCII");
+            payload.FirstSpan[0] < 0x80
+                ? Text(payload.ToArray())
+                : throw new FormatException("not ASCII");
     }
 }

@@ -36,6 +36,8 @@ public sealed class RequestQueueTests
 
         public List<QueuedRequest<Link>> Accepted { get; } = [];
 
+        public List<QueuedRequest<Link>> Retries { get; } = [];
+
         public List<(QueuedRequest<Link> Request, RequestException Error)> Failures { get; } = [];
 
         public QueuedRequest<Link> Begin(
@@ -92,6 +94,7 @@ public sealed class RequestQueueTests
                     case RequestStepKind.Accepted: Accepted.Add(step.Request!); break;
                     case RequestStepKind.Send: Flights.Add(step.Flight!); break;
                     case RequestStepKind.Stop: Stopped.Add(step.Flight!); break;
+                    case RequestStepKind.Retry: Retries.Add(step.Request!); break;
                     default: Failures.Add((step.Request!, step.Error!)); break;
                 }
             }
@@ -305,6 +308,7 @@ public sealed class RequestQueueTests
         }
 
         _bench.NotConnected("the fifth");
+        Assert.Equal(4, _bench.Retries.Count);
         Assert.Contains("the fifth", Assert.Single(_bench.Failures).Error.Message);
         Assert.Equal(5, _bench.Wishes.Count);
     }

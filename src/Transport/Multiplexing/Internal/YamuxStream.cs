@@ -17,6 +17,7 @@ internal sealed class YamuxStream : IMuxedStream
     private FrameFlags _pendingFlags; // gate: SYN, ACK or RST to be sent
     private uint _pendingCredit; // gate: the sum of window updates to be sent
     private SendCredit _credit = new(); // gate
+    private TaskCompletionSource? _closed; // gate; made for the first who asks
 
     public YamuxStream(YamuxConnection connection, uint id, bool isRemote)
     {
@@ -98,6 +99,18 @@ internal sealed class YamuxStream : IMuxedStream
 
     /// <summary>Whether a data frame or the end can be sent now. Gate held.</summary>
     internal bool IsSendable => !IsGone && (_output.Remaining > 0 ? _credit.Available > 0 : IsEndDue);
+
+    public Task Closed
+    {
+        get
+        {
+            lock (_connection.Gate)
+            {
+                if (IsGone) return Task.CompletedTask;
+                return (_closed ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+            }
+        }
+    }
 
     public void Reset()
     {
@@ -333,6 +346,7 @@ internal sealed class YamuxStream : IMuxedStream
     {
         Debug.Assert(!IsGone, "a stream leaves the table once");
         _state |= StreamState.Gone;
+        _closed?.TrySetResult();
         if (Acknowledge()) _connection.Streams.OnAbandoned();
         _connection.Streams.Remove(this);
         ReleaseSlot();

@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.IO.Pipelines;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport.Requests.Internal;
 
@@ -16,6 +18,7 @@ internal abstract class OutboundCall(
     private static readonly object IsAccepted = new();
 
     private object? _accepted; // null, then IsAccepted or a TaskCompletionSource and then IsAccepted; interlocked
+    private int _isCounted; // among those that are queued, in the metrics; interlocked
     private int _users = 1; // of the payload: the call itself, and its flight; interlocked
     private RequestClient? _client; // set before the queue knows the call, as is the next
     private CancellationTokenRegistration _registration;
@@ -54,6 +57,23 @@ internal abstract class OutboundCall(
                 call._client!.Cancel(call);
             },
             this);
+    }
+
+    /// <summary>The call as a trace; null if nobody listens.</summary>
+    public Activity? Activity { get; set; }
+
+    /// <summary>
+    /// Counts the call as queued. To be called before the queue can go on with it: then <see cref="CountDequeued"/> follows.
+    /// </summary>
+    public void CountQueued(TransportInstruments instruments, string protocol)
+    {
+        if (instruments.RequestQueued(protocol)) Volatile.Write(ref _isCounted, 1);
+    }
+
+    /// <summary>Counts it no more, if it was counted.</summary>
+    public void CountDequeued(TransportInstruments instruments, string protocol)
+    {
+        if (Interlocked.Exchange(ref _isCounted, 0) != 0) instruments.RequestDequeued(protocol);
     }
 
     /// <summary>Keeps the payload for a flight; to be released.</summary>

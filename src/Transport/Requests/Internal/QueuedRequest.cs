@@ -210,6 +210,9 @@ internal enum RequestStepKind
 
     /// <summary>The request is over: tell the caller.</summary>
     Fail,
+
+    /// <summary>An attempt failed, and another follows: nothing to be done, but perhaps to be counted.</summary>
+    Retry,
 }
 
 /// <summary>A step to carry out, under no lock. Steps that concern one request, wish or flight hold in any order.</summary>

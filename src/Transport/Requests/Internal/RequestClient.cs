@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using FastShare.Transport.Dialing;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport.Requests.Internal;
 
@@ -22,6 +24,7 @@ internal sealed class RequestClient : IConnectionObserver
     private readonly RequestEvents _events;
     private readonly RequestQueue<PeerConnection> _queue;
     private readonly ActivityCount _activity = new();
+    private readonly TransportInstruments _instruments;
     private readonly TimeProvider _time;
     private readonly long _epoch;
     private readonly ITimer _timer;
@@ -36,6 +39,7 @@ internal sealed class RequestClient : IConnectionObserver
         _options = options;
         _events = events;
         _queue = new RequestQueue<PeerConnection>(options, static connection => connection.IsLive, random);
+        _instruments = swarm.Instruments;
         _time = swarm.Time;
         _epoch = _time.GetTimestamp();
         _timer = _time.CreateTimer(
@@ -53,6 +57,10 @@ internal sealed class RequestClient : IConnectionObserver
     public void Begin(OutboundCall call, RequestOptions options)
     {
         if (options.Addresses.Count > 0) _swarm.AddAddresses(call.Peer, options.Addresses);
+        Activity? outer = Activity.Current;
+        call.Activity = TransportInstruments.StartRequest(_protocol, call.Peer, inbound: false);
+        Activity.Current = outer; // it ends elsewhere
+        call.CountQueued(_instruments, _protocol);
         call.WatchCancellation(this);
         List<RequestStep<PeerConnection>> steps = [];
         _queue.Begin(call, Now, steps);
@@ -174,18 +182,35 @@ internal sealed class RequestClient : IConnectionObserver
                 break;
             case RequestStepKind.Send:
                 ((OutboundCall)step.Request!).HoldPayload();
+                ((OutboundCall)step.Request!).CountDequeued(_instruments, _protocol);
                 _activity.Enter();
                 _ = SendAsync(step.Flight!); // counted; never faults
                 break;
             case RequestStepKind.Stop:
                 step.Flight!.Stopping.Cancel();
                 break;
+            case RequestStepKind.Retry:
+                _instruments.RequestRetried(_protocol);
+                break;
             default:
                 var call = (OutboundCall)step.Request!;
+                CountEnd(call, step.Error);
                 if (_events.IsWatched) _events.Publish(new RequestEvent.OutboundFailed(call.Peer, step.Error!.Id, step.Error));
                 call.End(step.Error!);
                 break;
         }
+    }
+
+    private void CountEnd(OutboundCall call, RequestException? error)
+    {
+        call.CountDequeued(_instruments, _protocol);
+        if (_instruments.MeasuresRequests || error is not null)
+            _instruments.RequestEnded(_protocol, Now - call.Begun, error?.Failure, error?.Stage ?? default);
+        if (call.Activity is not { } activity) return;
+        if (error is not null) TransportInstruments.Fail(activity, error);
+        Activity? current = Activity.Current;
+        activity.Dispose();
+        Activity.Current = current; // whoever ends it has a flow of its own
     }
 
     private void Arm()
@@ -229,12 +254,14 @@ internal sealed class RequestClient : IConnectionObserver
     {
         var call = (OutboundCall)flight.Request;
         PeerStream? stream = null;
+        bool isCounted = false;
         List<RequestStep<PeerConnection>> steps = [];
         try
         {
             CancellationToken stopping = flight.Stopping.Token;
             stream = await flight.Connection.OpenStreamAsync(_protocol, stopping).ConfigureAwait(false);
             flight.Negotiated(Now);
+            isCounted = _instruments.RequestGotStream(_protocol, inbound: false);
             await WriteAsync(stream, call, stopping).ConfigureAwait(false);
             flight.Stage = RequestStage.Receiving;
             await stream.Output.CompleteAsync().ConfigureAwait(false);
@@ -244,6 +271,7 @@ internal sealed class RequestClient : IConnectionObserver
             await stream.DisposeAsync().ConfigureAwait(false);
             if (_queue.Succeeded(flight, Now, steps))
             {
+                CountEnd(call, null);
                 if (_events.IsWatched) _events.Publish(new RequestEvent.ResponseReceived(call.Peer, new OutboundRequestId(call.Id)));
                 call.Complete();
             }
@@ -254,9 +282,12 @@ internal sealed class RequestClient : IConnectionObserver
             FlightReach reach = stream is null ? FlightReach.NotBegun
                 : e is TransportException { NotTaken: true } ? FlightReach.NotTaken : FlightReach.Unknown;
             (RequestFailure failure, string message, bool isPassing) = Explain(e, flight);
-            _queue.Failed(flight, failure, message, e is ResponseOmittedException ? null : e, reach, isPassing, Now, steps);
+            call.CountQueued(_instruments, _protocol);
+            if (!_queue.Failed(flight, failure, message, e is ResponseOmittedException ? null : e, reach, isPassing, Now, steps))
+                call.CountDequeued(_instruments, _protocol);
         }
 
+        if (isCounted) _instruments.RequestLeftStream(_protocol, inbound: false);
         call.ReleasePayload();
         Carry(steps);
         _activity.Leave();

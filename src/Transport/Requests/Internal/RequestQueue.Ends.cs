@@ -117,6 +117,7 @@ internal sealed partial class RequestQueue<TConnection>
             return;
         }
 
+        steps.Add(new RequestStep<TConnection>(RequestStepKind.Retry, request));
         if (!held) queue.HeldBytes += request.Size;
         request.Detours = 0;
         request.Flight = null;

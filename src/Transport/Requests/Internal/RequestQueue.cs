@@ -244,7 +244,8 @@ internal sealed partial class RequestQueue<TConnection>(
     /// <param name="isPassing">Whether another attempt may fare better.</param>
     /// <param name="now">The time.</param>
     /// <param name="steps">Gets the steps.</param>
-    public void Failed(
+    /// <returns>Whether the request goes on: it is queued again, or waits for its next attempt.</returns>
+    public bool Failed(
         RequestFlight<TConnection> flight, RequestFailure failure, string message, Exception? cause, FlightReach reach, bool isPassing,
         TimeSpan now, List<RequestStep<TConnection>> steps)
     {
@@ -269,7 +270,9 @@ internal sealed partial class RequestQueue<TConnection>(
             }
 
             Advance(queue, now, steps);
+            bool goesOn = request.State != RequestState.Done;
             NoteDue();
+            return goesOn;
         }
     }
 

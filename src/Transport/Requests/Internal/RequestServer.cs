@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport.Requests.Internal;
 
@@ -10,7 +12,7 @@ namespace FastShare.Transport.Requests.Internal;
 /// </remarks>
 internal sealed class RequestServer<TRequest, TResponse>(
     RequestProtocol<TRequest, TResponse> protocol, RequestHandler<TRequest, TResponse> handler, RequestEvents events,
-    TimeProvider time, CancellationToken closing)
+    TimeProvider time, TransportInstruments instruments, CancellationToken closing)
 {
     private readonly ConditionalWeakTable<PeerConnection, SemaphoreSlim> _places = [];
     private readonly ActivityCount _activity = new();
@@ -26,6 +28,10 @@ internal sealed class RequestServer<TRequest, TResponse>(
     {
         var context = new RequestContext(new InboundRequestId(Interlocked.Increment(ref _lastId)), stream);
         _activity.Enter();
+        using Activity? activity = TransportInstruments.StartRequest(protocol.Id, context.Peer, inbound: true);
+        bool isCounted = instruments.RequestGotStream(protocol.Id, inbound: true);
+        long started = time.GetTimestamp();
+        InboundFailure? outcome = null;
         using var deadline = new CancellationTokenSource(Options.Timeout, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(over, closing, deadline.Token);
         try
@@ -34,7 +40,7 @@ internal sealed class RequestServer<TRequest, TResponse>(
             await places.WaitAsync(either.Token).ConfigureAwait(false);
             try
             {
-                await AnswerAsync(context, stream, either.Token).ConfigureAwait(false);
+                outcome = await AnswerAsync(context, stream, either).ConfigureAwait(false);
             }
             finally
             {
@@ -45,11 +51,15 @@ internal sealed class RequestServer<TRequest, TResponse>(
         {
             stream.Reset();
             (InboundFailure failure, string message) = Explain(e);
+            outcome = failure;
+            activity?.SetStatus(ActivityStatusCode.Error, message);
             Report(context, failure, message);
             if (e is HandlerException) throw; // it is the application's: the swarm logs it
         }
         finally
         {
+            if (isCounted) instruments.RequestLeftStream(protocol.Id, inbound: true);
+            instruments.RequestAnswered(protocol.Id, time.GetElapsedTime(started), outcome);
             _activity.Leave();
         }
 
@@ -68,38 +78,48 @@ internal sealed class RequestServer<TRequest, TResponse>(
             OperationCanceledException when deadline.IsCancellationRequested => (
                 InboundFailure.Timeout,
                 $"not read, handled and answered within {Options.Timeout.TotalSeconds:0.###} s ({nameof(RequestProtocolOptions.Timeout)})"),
+            OperationCanceledException => (InboundFailure.ConnectionClosed, "the peer gave up the request"),
             _ => (InboundFailure.Io, e.Message),
         };
     }
 
-    private async Task AnswerAsync(RequestContext context, PeerStream stream, CancellationToken cancellationToken)
+    // Null: it was answered.
+    private async Task<InboundFailure?> AnswerAsync(RequestContext context, PeerStream stream, CancellationTokenSource ended)
     {
+        CancellationToken cancellationToken = ended.Token;
         (bool any, TRequest request) = await MessageIo.ReceiveAsync(
             stream.Input, protocol.RequestCodec, Options.MaxRequestSize, cancellationToken).ConfigureAwait(false);
         if (!any) throw new TransportException(TransportError.ProtocolViolation, "the peer ended the stream without a request");
         if (events.IsWatched) events.Publish(new RequestEvent.RequestReceived(context.Peer, context.Id));
 
-        TResponse response = await HandleAsync(context, request, stream, cancellationToken).ConfigureAwait(false);
+        TResponse response = await HandleAsync(context, request, stream, ended).ConfigureAwait(false);
         if (context.IsOmitted)
         {
             await stream.Output.CompleteAsync().ConfigureAwait(false);
             Report(context, InboundFailure.ResponseOmission, "the handler omitted the response");
-            return;
+            return InboundFailure.ResponseOmission;
         }
 
         using MessageBuffer encoded = Encode(response);
         await MessageIo.SendFlushedAsync(stream.Output, encoded.Written, cancellationToken).ConfigureAwait(false);
         if (events.IsWatched) events.Publish(new RequestEvent.ResponseSent(context.Peer, context.Id));
+        return null;
     }
 
     private async ValueTask<TResponse> HandleAsync(
-        RequestContext context, TRequest request, PeerStream stream, CancellationToken cancellationToken)
+        RequestContext context, TRequest request, PeerStream stream, CancellationTokenSource ended)
     {
+        CancellationToken cancellationToken = ended.Token;
         // The peer learns of the end of its time at once, however long the handler takes to notice.
         using CancellationTokenRegistration gone = cancellationToken.UnsafeRegister(static s => ((PeerStream)s!).Reset(), stream);
         try
         {
-            return await handler(context, request, cancellationToken).ConfigureAwait(false);
+            ValueTask<TResponse> answer = handler(context, request, cancellationToken);
+            if (answer.IsCompleted) return await answer.ConfigureAwait(false);
+            Task<TResponse> answering = answer.AsTask();
+            await Task.WhenAny(answering, stream.Closed).ConfigureAwait(false);
+            if (!answering.IsCompleted) await ended.CancelAsync().ConfigureAwait(false); // the requester has given up
+            return await answering.ConfigureAwait(false);
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
