@@ -111,16 +111,6 @@ public sealed partial class Swarm
         _limits.EndExemption(peer);
     }
 
-    /// <summary>
-    /// Until when callers with <see cref="DialOptions.WaitsForBackoff"/> leave the peer alone, and after which failure; null if they
-    /// do not. Begins before <see cref="SwarmEvent.DialFailed"/> is published; ends by itself, by a connection, or by news of the peer.
-    /// </summary>
-    internal (DateTimeOffset Until, TransportException Why)? BackoffOf(PeerId peer)
-    {
-        TimeSpan now = _dialer.Now;
-        return _table.PauseOf(peer, now) is { } pause ? (_options.TimeProvider.GetUtcNow() + (pause.Until - now), pause.Why) : null;
-    }
-
     private ValueTask<PeerConnection> ConnectAsync(
         PeerId peer, DialRequest request, IEnumerable<Multiaddr>? addresses, CancellationToken cancellationToken)
     {
