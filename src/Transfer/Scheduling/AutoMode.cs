@@ -30,6 +30,12 @@ internal sealed class AutoMode
     /// <summary>Part of segments sent again from which on loss holds a flow back that takes loss for congestion.</summary>
     private const double Lossy = 2e-4;
 
+    /// <summary>
+    /// More loss than this, with a congestion control that does not slow down for it, is what the connections themselves make: more of
+    /// them would only make more.
+    /// </summary>
+    private const double SelfMade = 0.015;
+
     /// <summary>Below this round-trip time a connection's buffers are larger than what the path holds.</summary>
     private static readonly TimeSpan Far = TimeSpan.FromMilliseconds(5);
 
@@ -43,7 +49,7 @@ internal sealed class AutoMode
     private const long SmallChunk = 128 << 10, LargeChunk = 512 << 10;
 
     private static readonly TimeSpan FirstHold = TimeSpan.FromSeconds(10), LongestHold = TimeSpan.FromMinutes(5);
-    private static readonly TimeSpan Ramp = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan Ramp = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan DownEvery = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan ShapeDwell = TimeSpan.FromSeconds(2);
 
@@ -106,7 +112,8 @@ internal sealed class AutoMode
         if (ByShape(now, measured) is { } shaped) return shaped;
         TimeSpan since = now - _changedAt;
         TimeSpan settle = Settle(measured.RoundTrip);
-        if (_before is not null && since >= settle / 2 && measured.BytesPerSecond >= Evident * _baseline && IsUp) return Keep(now, measured.BytesPerSecond);
+        if (_before is not null && since >= settle / 2 && measured.BytesPerSecond >= Evident * _baseline
+            && IsUp) return Keep(now);
         if (since < settle && _before is not null) return null;
         _rateBytes += measured.Bytes;
         _rateSeconds += measured.Interval.TotalSeconds;
@@ -207,8 +214,8 @@ internal sealed class AutoMode
                 return ($"the kernel's send buffer held each connection back {Percent(kernel.BufferLimited)} of the time {over}", true, true);
             if (far && kernel.WindowLimited >= Limited)
                 return ($"the receiver's TCP window held each connection back {Percent(kernel.WindowLimited)} of the time {over}", true, true);
-            if (far && kernel.IsLossBased && kernel.Repeated >= Lossy)
-                return ($"{Percent(kernel.Repeated)} of the segments were lost {over}", false, true);
+            if (far && kernel.Repeated >= Lossy && (kernel.IsLossBased || kernel.Repeated < SelfMade))
+                return ($"{Percent(kernel.Repeated)} of the segments were lost {over}", true, true);
         }
 
         // Where the kernel tells, it gets the time that a flow needs to reach what holds it back.
@@ -235,19 +242,18 @@ internal sealed class AutoMode
     private AutoDecision? EndProbe(TimeSpan now)
     {
         double rate = Rate;
-        if (IsUp ? rate >= WorthKeeping * _baseline : rate >= NoWorse * _baseline) return Keep(now, rate);
+        if (IsUp ? rate >= WorthKeeping * _baseline : rate >= NoWorse * _baseline) return Keep(now);
         LanePlan before = _before!.Value;
         if (IsUp) HoldUp(now);
         else HoldDown(now);
         return Return(now, before, $"{_plan.Connections} connections moved {Rates(rate)}, {before.Connections} {Rates(_baseline)}");
     }
 
-    private AutoDecision? Keep(TimeSpan now, double rate)
+    private AutoDecision? Keep(TimeSpan now)
     {
         bool up = IsUp;
         _before = null;
-        _rateBytes = _rateSeconds = 0;
-        _ = rate;
+        ForgetRate(now);
         if (up)
         {
             // It helped: more may help more, and the wait starts over.

@@ -27,6 +27,16 @@ public class AutoModeTests
     }
 
     [Fact]
+    public void A_path_that_loses_segments_by_itself_gets_more_connections_under_any_congestion_control()
+    {
+        AutoMode auto = New();
+        var path = new SimulatedPath(auto) { PerConnection = 20e6, Repeated = 1e-2, IsLossBased = false };
+        path.Run(15);
+        Assert.InRange(auto.Plan.Connections, 6, 16);
+        Assert.True(path.Capacity >= 0.9 * path.Line);
+    }
+
+    [Fact]
     public void Loss_that_holds_nobody_back_is_no_reason()
     {
         AutoMode auto = New();

@@ -1,3 +1,4 @@
+using FastShare.Transport;
 using FastShare.Transport.Discovery;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
@@ -30,6 +31,29 @@ public sealed class FastShareNodeTests : IDisposable
             await File.ReadAllBytesAsync(file), await File.ReadAllBytesAsync(Path.Combine(_root, "target", Path.GetFileName(file))));
         Assert.Equal(1, sender.Swarm.DialCount(receiver.Id));
         Assert.Single(sender.Swarm.Connections);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_file_goes_over_several_connections_and_survives_the_loss_of_one(bool memory)
+    {
+        await using FastShareNode receiver = await StartAsync("receiver", memory, AcceptAll);
+        await using FastShareNode sender = await StartAsync("sender", memory);
+        string file = AddFile("large", 12 << 20);
+        // Slow until one connection is lost.
+        Transfer sent = sender.Send(
+            receiver.Id, [file], new SendOptions { Mode = TransferMode.Parallel, Connections = 3, Streams = 3, RateLimit = 1_000_000 });
+        while (sender.Swarm.Connections.Count(static connection => connection.IsExtra) < 2 || sent.Progress.Bytes < 300_000)
+            await Task.Delay(5);
+        sender.Swarm.Connections.First(static connection => connection.IsExtra)
+            .Abort(new TransportException(TransportError.ConnectionReset, "pulled out"));
+        sent.RateLimit = null;
+        TransferResult result = await sent.Completion;
+        Assert.Empty(result.Failures);
+        Assert.Equal(await File.ReadAllBytesAsync(file), await File.ReadAllBytesAsync(Path.Combine(_root, "target", "large")));
+        Assert.Empty(await sent.EventsAsync().OfType<TransferEvent.Retrying>().ToListAsync());
+        Assert.Equal(1, sender.Swarm.DialCount(receiver.Id));
     }
 
     [Fact]
