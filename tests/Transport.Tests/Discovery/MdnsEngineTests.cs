@@ -299,6 +299,18 @@ public sealed class MdnsEngineTests
     }
 
     [Fact]
+    public async Task The_end_may_come_at_any_moment()
+    {
+        _network.Set(Wired);
+        for (int i = 0; i < 500; i++)
+        {
+            MdnsDiscovery discovery = await StartAsync();
+            Thread.SpinWait(i * 50); // the loop is somewhere else each time
+            await discovery.DisposeAsync().AsTask().WaitAsync(Patience, TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
     public async Task A_second_start_is_refused()
     {
         _network.Set(Wired);

@@ -101,8 +101,8 @@ internal sealed class MdnsSimulation(int seed = 1)
     {
         foreach (MdnsPacket packet in node.Core.Packets)
         {
-            Assert.True(DnsMessageReader.TryRead(packet.Payload, out DnsMessage? message), "a core sent what cannot be read");
-            Assert.True(packet.Payload.Length <= MdnsRecords.MaxDatagram);
+            if (!DnsMessageReader.TryRead(packet.Payload, out DnsMessage? message) || packet.Payload.Length > MdnsRecords.MaxDatagram)
+                throw new InvalidOperationException("a core sent what cannot be read, or is too long");
             Sent.Add((Now, node.Source, message, packet.Payload));
             _inFlight.Enqueue((Now + Latency, node.Source, packet.Payload));
         }

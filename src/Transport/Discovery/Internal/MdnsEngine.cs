@@ -135,6 +135,7 @@ internal sealed class MdnsEngine : IMdnsListener, IAsyncDisposable
                 Step();
                 pause = TimeSpan.Zero;
                 await DisposeFailedAsync().ConfigureAwait(false);
+                if (_stop.IsCancellationRequested) break; // the step may have taken in the message that says so
                 await _inbox.Reader.WaitToReadAsync(CancellationToken.None).ConfigureAwait(false);
             }
             catch (Exception e)
