@@ -81,6 +81,9 @@ public sealed class PeerConnection
     /// </summary>
     internal bool IsExtra { get; set; }
 
+    /// <summary>What uses the connection now: open streams but those of housekeeping, handlers of inbound ones, leases.</summary>
+    internal int UseCount => _muxer.UseCount;
+
     /// <summary>Whether metrics count it as open. Written before it runs.</summary>
     internal bool IsCounted { get; set; }
 
@@ -182,6 +185,13 @@ public sealed class PeerConnection
         _muxer.StopOpening();
         foreach (KeepAliveLease lease in leases) lease.MoveTo(successor);
     }
+
+    /// <summary>One round trip of the multiplexer's own ping, which opens no stream.</summary>
+    internal async ValueTask BeatAsync(CancellationToken cancellationToken) =>
+        await _muxer.PingAsync(cancellationToken).ConfigureAwait(false);
+
+    /// <summary>A stream without a protocol, for tests.</summary>
+    internal ValueTask<IMuxedStream> OpenRawAsync(CancellationToken cancellationToken) => _muxer.OpenStreamAsync(cancellationToken);
 
     /// <summary>Closes in good order once no stream is open and no handler of one runs; to be called behind <see cref="Retire"/>.</summary>
     internal void CloseWhenUnused() => _muxer.CloseWhenUnused();

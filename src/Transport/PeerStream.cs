@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using FastShare.Transport.Multiplexing;
+using FastShare.Transport.Protocols;
 
 namespace FastShare.Transport;
 
@@ -12,6 +13,7 @@ namespace FastShare.Transport;
 public sealed class PeerStream : IDuplexPipe, IAsyncDisposable
 {
     private readonly IMuxedStream _stream;
+    private readonly LazyNegotiation? _negotiation;
 
     /// <summary>Takes over <paramref name="stream"/>, whose directions are used through <paramref name="negotiated"/>.</summary>
     internal PeerStream(PeerConnection connection, string protocol, IMuxedStream stream, IDuplexPipe negotiated)
@@ -19,6 +21,7 @@ public sealed class PeerStream : IDuplexPipe, IAsyncDisposable
         Connection = connection;
         Protocol = protocol;
         _stream = stream;
+        _negotiation = negotiated as LazyNegotiation;
         Input = negotiated.Input;
         Output = negotiated.Output;
     }
@@ -48,5 +51,12 @@ public sealed class PeerStream : IDuplexPipe, IAsyncDisposable
     public void Reset() => _stream.Reset();
 
     /// <summary>Completes both directions; resets the stream where that is no orderly end.</summary>
-    public ValueTask DisposeAsync() => _stream.DisposeAsync();
+    public ValueTask DisposeAsync() =>
+        _negotiation is { Ending: { IsCompleted: false } ending } ? DisposeBehindAsync(ending) : _stream.DisposeAsync();
+
+    private async ValueTask DisposeBehindAsync(Task ending)
+    {
+        await ending.ConfigureAwait(false);
+        await _stream.DisposeAsync().ConfigureAwait(false);
+    }
 }

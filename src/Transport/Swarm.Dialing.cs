@@ -122,7 +122,16 @@ public sealed partial class Swarm
             request = request with { Candidates = Dialable(given.Select(a => AddressBook.Normalise(peer, a)).OfType<Multiaddr>()) };
         }
 
-        return _dialer.ConnectAsync(peer, request, cancellationToken);
+        return GetFreshAsync(_dialer.ConnectAsync(peer, request, cancellationToken));
+    }
+
+    // A connection that is handed out has its whole idle time before it: nobody shall be given one that ends in that moment.
+    private static ValueTask<PeerConnection> GetFreshAsync(ValueTask<PeerConnection> connecting)
+    {
+        if (!connecting.IsCompletedSuccessfully) return connecting; // that of a dial is new
+        PeerConnection connection = connecting.Result;
+        connection.TryTouch();
+        return new ValueTask<PeerConnection>(connection);
     }
 
     private static TransportException IsSelf(PeerId peer) =>

@@ -194,7 +194,8 @@ public sealed partial class Swarm : IAsyncDisposable
     }
 
     /// <summary>Changes of connections and dials from now on. A slow reader loses the oldest events, never blocks the swarm.</summary>
-    /// <remarks>Watching begins with this call. At most 1,024 events are kept for a reader. Ends when the swarm is disposed.</remarks>
+    /// <remarks>Watching begins with this call. At most 1,024 events are kept for a reader. Ends when the swarm is disposed, behind the last event:
+    /// nothing of that is lost, not even for a slow reader.</remarks>
     public IAsyncEnumerable<SwarmEvent> WatchAsync(CancellationToken cancellationToken = default) => _events.WatchAsync(cancellationToken);
 
     /// <summary>Closes everything and waits for every handler to end; so it must not be awaited by one.</summary>
@@ -213,6 +214,7 @@ public sealed partial class Swarm : IAsyncDisposable
 
     private async Task CloseAsync()
     {
+        _events.BeginClosing();
         await _closing.CancelAsync().ConfigureAwait(false);
         IListener[] listeners;
         lock (_lock) listeners = [.. _listeners];

@@ -37,15 +37,8 @@ internal sealed class PeerDirectory(Swarm swarm, Pulse changed)
             foreach (ChannelWriter<DiscoveryEvent> watcher in _watchers) watcher.TryWrite(seen);
         }
 
-        if (seen.Kind == DiscoveryEventKind.Found)
-        {
-            swarm.AddAddresses(seen.Peer, seen.Addresses);
-            changed.Signal();
-        }
-        else
-        {
-            swarm.RemoveAddresses(seen.Peer, seen.Addresses);
-        }
+        swarm.Discovered(seen);
+        if (seen.Kind == DiscoveryEventKind.Found) changed.Signal();
     }
 
     /// <summary>Peers announced now as found, then every change.</summary>

@@ -35,6 +35,9 @@ internal interface IMuxedConnection : IAsyncDisposable
     /// </summary>
     bool TakesStreams { get; }
 
+    /// <summary>What uses the connection now: streams that count, and holds.</summary>
+    int UseCount { get; }
+
     /// <summary>Whether it was closed because nothing used it for too long.</summary>
     bool ClosedIdle { get; }
 

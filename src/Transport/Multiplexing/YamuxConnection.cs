@@ -64,6 +64,14 @@ internal sealed class YamuxConnection : IMuxedConnection
 
     public bool TakesStreams => !Volatile.Read(ref _refusesStreams);
 
+    public int UseCount
+    {
+        get
+        {
+            lock (Gate) return Streams.Uses.Count;
+        }
+    }
+
     public bool ClosedIdle => Volatile.Read(ref _closedIdle);
 
     /// <summary>Guards the state of the connection and of all its streams.</summary>

@@ -18,18 +18,25 @@ internal sealed class LazyNegotiation : IDuplexPipe
 {
     private readonly LazyReader _input;
 
+    private readonly LazyWriter _output;
+
     private LazyNegotiation(IDuplexPipe stream, string protocol)
     {
-        var output = new LazyWriter(stream.Output, protocol);
-        _input = new LazyReader(stream, output, protocol);
-        Output = output;
+        _output = new LazyWriter(stream.Output, protocol);
+        _input = new LazyReader(stream, _output, protocol);
     }
 
     /// <inheritdoc/>
     public PipeReader Input => _input;
 
     /// <inheritdoc/>
-    public PipeWriter Output { get; }
+    public PipeWriter Output => _output;
+
+    /// <summary>
+    /// An end that the application has asked for and that waits for the proposal to leave; to be awaited before the stream is disposed,
+    /// which would reset it. Never faults.
+    /// </summary>
+    public Task Ending => _output.Ending;
 
     /// <summary>Takes over a fresh stream for one protocol; sends nothing yet.</summary>
     public static LazyNegotiation Begin(IDuplexPipe stream, string protocol) => new(stream, protocol);
@@ -52,6 +59,10 @@ internal sealed class LazyNegotiation : IDuplexPipe
         private bool _proposed; // guarded by _lock
         private Task? _sending; // the reader's flush; guarded by _lock, set at most once
         private ArrayBufferWriter<byte>? _aside; // by the writer, while _sending has not ended
+        private Task? _ending; // set once, by the writer: finishes what Complete could not do at once; read anywhere
+
+        /// <summary>Completes when an end that was asked for is on its way.</summary>
+        public Task Ending => Volatile.Read(ref _ending) ?? Task.CompletedTask;
 
         public override bool CanGetUnflushedBytes => inner.CanGetUnflushedBytes;
 
@@ -82,14 +93,14 @@ internal sealed class LazyNegotiation : IDuplexPipe
         public override async ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
         {
             Target();
-            await JoinAsync().ConfigureAwait(false);
+            await JoinAsync(cancellationToken).ConfigureAwait(false);
             return await inner.FlushAsync(cancellationToken).ConfigureAwait(false);
         }
 
         public override async ValueTask<FlushResult> WriteAsync(ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
         {
             Target();
-            await JoinAsync().ConfigureAwait(false);
+            await JoinAsync(cancellationToken).ConfigureAwait(false);
             return await inner.WriteAsync(source, cancellationToken).ConfigureAwait(false);
         }
 
@@ -97,10 +108,15 @@ internal sealed class LazyNegotiation : IDuplexPipe
 
         public override void Complete(Exception? exception = null)
         {
+            if (_ending is not null) return;
             if (exception is null)
             {
                 Target(); // an end without bytes is still preceded by the proposal
-                if (_aside is not null) throw new InvalidOperationException("flush before completing, or use CompleteAsync");
+                if (_aside is not null)
+                {
+                    Volatile.Write(ref _ending, FinishAsync());
+                    return;
+                }
             }
 
             inner.Complete(exception);
@@ -108,10 +124,16 @@ internal sealed class LazyNegotiation : IDuplexPipe
 
         public override async ValueTask CompleteAsync(Exception? exception = null)
         {
+            if (_ending is not null)
+            {
+                await _ending.ConfigureAwait(false);
+                return;
+            }
+
             if (exception is null)
             {
                 Target();
-                await JoinAsync().ConfigureAwait(false);
+                await JoinAsync(CancellationToken.None).ConfigureAwait(false);
             }
 
             await inner.CompleteAsync(exception).ConfigureAwait(false);
@@ -121,6 +143,7 @@ internal sealed class LazyNegotiation : IDuplexPipe
 
         private IBufferWriter<byte> Target()
         {
+            if (_ending is not null) throw new InvalidOperationException("the writer was completed");
             lock (_lock)
             {
                 if (!_proposed) Propose();
@@ -131,13 +154,20 @@ internal sealed class LazyNegotiation : IDuplexPipe
             return Current;
         }
 
-        private async ValueTask JoinAsync()
+        private async Task FinishAsync()
+        {
+            await JoinAsync(CancellationToken.None).ConfigureAwait(false);
+            inner.Complete();
+        }
+
+        // The token ends the wait and leaves everything as it was: what stands aside goes out with the next flush.
+        private async ValueTask JoinAsync(CancellationToken cancellationToken)
         {
             Task? sending;
             lock (_lock) sending = _sending;
             if (sending is null) return;
             // Its failure is the reader's to tell; the stream fails this side as well where it concerns it.
-            await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (!sending.IsCompleted) await Task.WhenAny(sending).WaitAsync(cancellationToken).ConfigureAwait(false);
             if (_aside is null) return;
             inner.Write(_aside.WrittenSpan);
             _aside = null;

@@ -21,9 +21,13 @@ public sealed class SimultaneousDialTests
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(5)]
+    [InlineData(6)]
+    [InlineData(7)]
     public async Task A_thousand_simultaneous_dials_fail_no_request_and_leave_one_connection(int part)
     {
-        for (int round = 0; round < 250; round++)
+        for (int round = 0; round < 125; round++)
         {
             await using var nodes = new TestNodes();
             Func<PeerIdentity, ITransport, SwarmOptions> colliding = Colliding();

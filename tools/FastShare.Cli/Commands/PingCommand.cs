@@ -45,7 +45,18 @@ internal static class PingCommand
         for (int sequence = 1; sequence <= count; sequence++)
         {
             if (sequence > 1) await Task.Delay(_pause, context.TimeProvider, context.Stop);
-            TimeSpan time = await EchoAsync(connection, context);
+            TimeSpan time;
+            try
+            {
+                time = await EchoAsync(connection, context);
+            }
+            catch (TransportException) when (connection.Closed.IsCompleted)
+            {
+                // Pings do not keep a connection that is otherwise idle: the peer closed it in the pause.
+                connection = await session.ConnectAsync(reference, wait, context);
+                time = await EchoAsync(connection, context);
+            }
+
             times.Add(time);
             context.Output.Emit(new PingEvent(connection.Peer.ToString(), sequence, Math.Round(time.TotalMilliseconds, 3)));
         }

@@ -9,7 +9,10 @@ internal sealed class UseCount
     private int _uses;
     private TimeSpan _idleSince;
 
-    /// <summary>Whether anything uses the connection.</summary>
+    /// <summary>How much uses the connection.</summary>
+    public int Count => _uses;
+
+    /// <summary>Whether anything does.</summary>
     public bool IsUsed => _uses > 0;
 
     /// <summary>Since when nothing has used the connection; null: something does.</summary>
