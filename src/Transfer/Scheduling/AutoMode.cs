@@ -72,6 +72,7 @@ internal sealed class AutoMode
     private TimeSpan _holdUp, _upAllowedAt;
     private TimeSpan _holdDown = DownEvery, _downAllowedAt = DownEvery;
     private bool _mayJump = true;
+    private TimeSpan _shortest = TimeSpan.MaxValue;
     private int _starved, _small, _large;
 
     /// <param name="start">By the shape of the work.</param>
@@ -101,6 +102,7 @@ internal sealed class AutoMode
     /// <param name="measured">The measurement.</param>
     public AutoDecision? Observe(TimeSpan now, in PathMeasurement measured)
     {
+        if (measured.RoundTrip < _shortest) _shortest = measured.RoundTrip.Value;
         if (now >= _capUntil) _cap = _mostConnections;
         // What somebody wants slow says nothing about the path.
         if (measured.IsHeldBack)
@@ -195,13 +197,16 @@ internal sealed class AutoMode
     {
         int most = Math.Min(_cap, 64 / _plan.StreamsPerConnection);
         if (_plan.Connections >= most || now < _upAllowedAt || measured.IdleShare > Saturated || measured.Bytes == 0) return null;
-        if (Evidence(now, measured) is not { } evidence) return null;
+        if (QueueIsFull(measured.RoundTrip) || Evidence(now, measured) is not { } evidence) return null;
         int more = _plan.Connections * (_mayJump && evidence.IsHard ? 4 : 2);
         // Without a path that holds anything only another processor can help: one at a time.
         if (!evidence.IsPath) more = _plan.Connections + 1;
         if (evidence.IsHard) _mayJump = false;
         return Probe(now, _plan with { Connections = Math.Min(more, most) }, evidence.Why);
     }
+
+    /// <summary>Round trips that grew by half wait in the bottleneck's queue: the line is full.</summary>
+    private bool QueueIsFull(TimeSpan? roundTrip) => roundTrip >= Far && roundTrip / 1.5 > _shortest;
 
     private (string Why, bool IsHard, bool IsPath)? Evidence(TimeSpan now, in PathMeasurement measured)
     {
@@ -211,15 +216,16 @@ internal sealed class AutoMode
         {
             // Nearby, both are full now and then because the other side's processor is busy.
             if (far && kernel.BufferLimited >= Limited)
-                return ($"the kernel's send buffer held each connection back {Percent(kernel.BufferLimited)} of the time {over}", true, true);
+                return ($"the kernel's send buffer held connections back {Percent(kernel.BufferLimited)} of the time {over}", true, true);
             if (far && kernel.WindowLimited >= Limited)
-                return ($"the receiver's TCP window held each connection back {Percent(kernel.WindowLimited)} of the time {over}", true, true);
+                return ($"the receiver's TCP window held connections back {Percent(kernel.WindowLimited)} of the time {over}", true, true);
             if (far && kernel.Repeated >= Lossy && (kernel.IsLossBased || kernel.Repeated < SelfMade))
                 return ($"{Percent(kernel.Repeated)} of the segments were lost {over}", true, true);
         }
 
         // Where the kernel tells, it gets the time that a flow needs to reach what holds it back.
-        if (far && (measured.Kernel is null || now - _changedAt >= Ramp)) return ($"one connection may not fill a path {over}", false, true);
+        if (far && (measured.Kernel is null || now - _changedAt >= Ramp))
+            return ($"one connection may not fill a path {over}", false, true);
         return !far && _processors >= 4 ? ("another connection can use another processor", false, false) : null;
     }
 

@@ -89,7 +89,7 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
                 int wanted = link.Number < _plan.Connections ? _plan.StreamsPerConnection : 0;
                 if (wanted == 0) link.Retire();
                 if (!link.IsOpen) continue;
-                for (int lanes = link.ActiveLanes; lanes < wanted && _lanes.Count < TransferProtocol.MaxLanes && _nextLane <= ushort.MaxValue; lanes++)
+                for (int lanes = link.ActiveLanes; lanes < wanted && HasRoom; lanes++)
                 {
                     var lane = new Lane((ushort)_nextLane++, link);
                     _lanes.Add(lane.Number, lane);
@@ -121,6 +121,9 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
         if (!lane.Sent.Confirm(count.Chunks)) throw Miscounted(count);
         lane.End();
     }
+
+    // Under the gate.
+    private bool HasRoom => _lanes.Count < TransferProtocol.MaxLanes && _nextLane <= ushort.MaxValue;
 
     private static TransferException Miscounted(LaneCount count) =>
         TransferProtocol.Violation($"the receiver claims {count.Chunks} chunks of data stream {count.Lane}, which had another number");

@@ -125,7 +125,8 @@ internal sealed class LaneTuning
         if (why.Length > 0)
         {
             string what = plan.Connections == 1 && first ? why
-                : string.Create(CultureInfo.InvariantCulture, $"{why}; {plan.Connections} connection{(plan.Connections == 1 ? "" : "s")} now");
+                : string.Create(
+                    CultureInfo.InvariantCulture, $"{why}; {plan.Connections} connection{(plan.Connections == 1 ? "" : "s")} now");
             Transfer.Tuning.Add(new ModeDecision(Now, from, plan.Mode, plan.Connections, plan.Streams, what));
             Transfer.Tell(new TransferEvent.ModeChanged(from, plan.Mode, what));
         }

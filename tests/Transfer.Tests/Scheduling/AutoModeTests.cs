@@ -17,6 +17,16 @@ public class AutoModeTests
     }
 
     [Fact]
+    public void Round_trips_that_grow_say_that_the_line_is_full()
+    {
+        AutoMode auto = New();
+        var path = new SimulatedPath(auto) { PerConnection = 35e6, Queues = true };
+        path.Run(50);
+        Assert.Single(path.Decisions);
+        Assert.Equal(4, auto.Plan.Connections);
+    }
+
+    [Fact]
     public void Loss_that_holds_each_connection_back_is_met_with_more_of_them()
     {
         AutoMode auto = New();

@@ -27,6 +27,9 @@ internal sealed class SimulatedPath(AutoMode auto)
     /// <summary>Whether the kernel tells anything.</summary>
     public bool HasKernel { get; set; } = true;
 
+    /// <summary>Whether a full line makes round trips longer.</summary>
+    public bool Queues { get; set; }
+
     /// <summary>Measured rates deviate by so much, up and down in turn.</summary>
     public double Noise { get; set; }
 
@@ -49,8 +52,8 @@ internal sealed class SimulatedPath(AutoMode auto)
             double path = Capacity, rate = Math.Min(path, Disk) * (1 + (up ? Noise : -Noise));
             bool capped = Repeated == 0 && auto.Plan.Connections * PerConnection < Line;
             var measured = new PathMeasurement(
-                interval, (long)(rate * interval.TotalSeconds), (long)(rate * interval.TotalSeconds / ChunkBytes), Math.Max(0, 1 - Disk / path),
-                IsHeldBack, auto.Plan.Connections, RoundTrip,
+                interval, (long)(rate * interval.TotalSeconds), (long)(rate * interval.TotalSeconds / ChunkBytes),
+                Math.Max(0, 1 - Disk / path), IsHeldBack, auto.Plan.Connections, capped || !Queues ? RoundTrip : 1.7 * RoundTrip,
                 HasKernel ? new KernelMeasurement(capped ? 0.9 : 0.05, 0, Repeated, IsLossBased) : null);
             Trace.Add((Now, auto.Plan.Connections, rate));
             if (auto.Observe(Now, measured) is { } decision) Decisions.Add(decision);
