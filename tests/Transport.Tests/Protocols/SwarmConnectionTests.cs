@@ -64,8 +64,12 @@ public sealed class SwarmConnectionTests
         for (int i = 0; i < 20; i++)
         {
             await using PeerStream bad = await connection.OpenStreamAsync("/test/fail/1", Token);
-            await bad.Output.WriteAsync(new byte[] { 1 }, Token);
-            Assert.Equal(TransportError.StreamReset, (await Assert.ThrowsAsync<TransportException>(() => ReadAllAsync(bad.Input))).Error);
+            var error = await Assert.ThrowsAsync<TransportException>(async () =>
+            {
+                await bad.Output.WriteAsync(new byte[] { 1 }, Token); // the reset may be here before this write has returned
+                await ReadAllAsync(bad.Input);
+            });
+            Assert.Equal(TransportError.StreamReset, error.Error);
         }
 
         await good.Output.WriteAsync("two"u8.ToArray(), Token);
