@@ -112,8 +112,9 @@ public sealed class DialerTests
         await net.At(Address(1)).Upgrading;
         net.Dialer.Table.Establish(Peer, "inbound", null);
         Assert.Equal("inbound", await waiting);
+        Task<int> established = net.WhenEstablishedAsync();
         net.At(Address(1)).LetUpgrade();
-        Assert.Equal(2, await net.WhenEstablishedAsync());
+        Assert.Equal(2, await established);
         Assert.Equal(2, net.Dialer.Table.Connections.Count);
         Assert.Empty(net.Discarded);
         Assert.Equal("inbound", await net.ConnectAsync(Peer, [], Token)); // the oldest, again and again
