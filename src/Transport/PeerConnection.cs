@@ -9,7 +9,7 @@ using FastShare.Transport.Sockets;
 namespace FastShare.Transport;
 
 /// <summary>One secured, multiplexed connection to a peer. Thread-safe.</summary>
-public sealed class PeerConnection
+public sealed class PeerConnection : IDialedConnection
 {
     /// <summary>
     /// Streams of ours in negotiation; further ones wait. rust-libp2p drops those beyond 128, so a burst of requests to it would
@@ -80,6 +80,8 @@ public sealed class PeerConnection
     /// Whether its dialer asked for it beside others that may exist, so that it is never surplus. Set before it is listed.
     /// </summary>
     internal bool IsExtra { get; set; }
+
+    bool IDialedConnection.IsExtra => IsExtra;
 
     /// <summary>What uses the connection now: open streams but those of housekeeping, handlers of inbound ones, leases.</summary>
     internal int UseCount => _muxer.UseCount;

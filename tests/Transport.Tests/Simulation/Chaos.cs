@@ -85,13 +85,17 @@ internal sealed class Chaos(SimulatedWorld world)
             bool isLimited = world.HasLimits && caller.Error is { } error
                 && (error.Error == TransportError.LimitExceeded || error.Attempts.Any(a => a.Error == TransportError.LimitExceeded));
             if (caller.Connection is null && !isLimited)
-                throw new InvariantException($"{caller} of {node} did not reach {peer} in good times: {caller.Error?.Message ?? "no answer"}");
+                throw new InvariantException(
+                    $"{caller} of {node} did not reach {peer} in good times: {caller.Error?.Message ?? "no answer"}");
         }
 
         if (world.HasLimits) return;
+        CheckOneConnectionRemains();
         foreach ((SimulatedNode node, SimulatedRequest request) in _asked)
         {
-            if (!request.HasResponse) throw new InvariantException($"{request} of {node} was not answered in good times: {request.Error?.Message ?? "no answer"}");
+            if (!request.HasResponse)
+                throw new InvariantException(
+                    $"{request} of {node} was not answered in good times: {request.Error?.Message ?? "no answer"}");
         }
 
         foreach ((SimulatedNode node, SimulatedRequest request) in _patient)
@@ -99,7 +103,26 @@ internal sealed class Chaos(SimulatedWorld world)
             if (node.IsClosed || request.Target.IsClosed || request.HasResponse) continue;
             if (request.Error is null || request.Error.Failure is RequestFailure.DialFailure or RequestFailure.ConnectionClosed
                 or RequestFailure.Timeout or RequestFailure.Io)
-                throw new InvariantException($"{request} of {node}, which is patient, was not answered: {request.Error?.Message ?? "no answer"}");
+                throw new InvariantException(
+                    $"{request} of {node}, which is patient, was not answered: {request.Error?.Message ?? "no answer"}");
+        }
+    }
+
+    /// <summary>Whoever dialed, and however often: what is left is one connection, and those that somebody asked for beside it.</summary>
+    public void CheckOneConnectionRemains()
+    {
+        foreach (SimulatedNode node in world.Nodes)
+        {
+            foreach (SimulatedNode peer in world.Nodes)
+            {
+                if (peer == node || peer.IsClosed || node.IsClosed) continue;
+                // A lane is somebody's own, and only its dialer knows: the other side may hope for it in vain.
+                if (node.Ends.Any(e => e.Remote == peer && (e.IsLane || e.Other.IsLane))) continue;
+                SimulatedEnd[] ends = [.. node.SharedWith(peer)];
+                int extra = ends.Count(e => e.IsExtra || e.Other.IsExtra);
+                if (ends.Length - extra > 1 || ends.Length == 0)
+                    throw new InvariantException($"{node} has {ends.Length} connections to {peer}, {extra} of them asked for");
+            }
         }
     }
 
@@ -116,7 +139,8 @@ internal sealed class Chaos(SimulatedWorld world)
             case < 50:
                 // Both sides at the same instant, or nearly.
                 Burst(node, peer);
-                if (!peer.IsClosed) world.Time.Plan(Random.Between(TimeSpan.Zero, world.Network.DelayBetween(node, peer)), "burst", () => Burst(peer, node));
+                TimeSpan apart = Random.Between(TimeSpan.Zero, world.Network.DelayBetween(node, peer));
+                if (!peer.IsClosed) world.Time.Plan(apart, "burst", () => Burst(peer, node));
                 break;
             case < 55:
                 node.ConnectLane(peer, DrawPatience());
@@ -226,7 +250,8 @@ internal sealed class Chaos(SimulatedWorld world)
         };
         DialCondition condition = Random.Percent(80) ? default : (DialCondition)Random.Below(4);
         var request = new SimulatedRequest(peer, Random.Between(1, 1_500), timeout, retry, Random.Percent(50), condition);
-        if (retry == RetryPolicy.UntilDeadline && request.IsIdempotent && timeout == TimeSpan.FromMinutes(10)) _patient.Add((node, request));
+        bool isPatient = retry == RetryPolicy.UntilDeadline && request.IsIdempotent && timeout == TimeSpan.FromMinutes(10);
+        if (isPatient) _patient.Add((node, request));
         return request;
     }
 

@@ -56,6 +56,12 @@ internal enum Fault
     /// <summary>The queue has no bound.</summary>
     QueueHasNoBound,
 
+    /// <summary>Connections that both sides dialed at once all stay.</summary>
+    SurplusStays,
+
+    /// <summary>Of two connections, each side closes the one it dialed.</summary>
+    BothSidesCloseTheirOwn,
+
     /// <summary>One caller's cancellation ends all requests to the peer.</summary>
     CancellingOneCancelsAll,
 }
@@ -172,14 +178,16 @@ internal static class Faults
     private sealed class Repeating : RequestLine
     {
         public override void Failed(
-            RequestFlight<SimulatedEnd> flight, RequestFailure failure, FlightReach reach, TimeSpan now, List<RequestStep<SimulatedEnd>> steps) =>
+            RequestFlight<SimulatedEnd> flight, RequestFailure failure, FlightReach reach, TimeSpan now,
+            List<RequestStep<SimulatedEnd>> steps) =>
             base.Failed(flight, failure, FlightReach.NotTaken, now, steps);
     }
 
     private sealed class Forgetting : RequestLine
     {
         public override void Failed(
-            RequestFlight<SimulatedEnd> flight, RequestFailure failure, FlightReach reach, TimeSpan now, List<RequestStep<SimulatedEnd>> steps)
+            RequestFlight<SimulatedEnd> flight, RequestFailure failure, FlightReach reach, TimeSpan now,
+            List<RequestStep<SimulatedEnd>> steps)
         {
             if (failure != RequestFailure.ConnectionClosed) base.Failed(flight, failure, reach, now, steps);
         }

@@ -1,7 +1,8 @@
 using FastShare.Transport.Identity;
 using FastShare.Transport.Requests;
 using FastShare.Transport.Requests.Internal;
-using Steps = System.Collections.Generic.List<FastShare.Transport.Requests.Internal.RequestStep<FastShare.Transport.Tests.Simulation.SimulatedEnd>>;
+using Steps = System.Collections.Generic.List<
+    FastShare.Transport.Requests.Internal.RequestStep<FastShare.Transport.Tests.Simulation.SimulatedEnd>>;
 
 namespace FastShare.Transport.Tests.Simulation;
 

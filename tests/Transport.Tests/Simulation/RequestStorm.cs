@@ -14,7 +14,7 @@ namespace FastShare.Transport.Tests.Simulation;
 internal sealed class RequestStorm : IAsyncDisposable
 {
     private static readonly RequestProtocol<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>> Protocol =
-        new("/test/request-storm/1", BytesCodec.Instance, BytesCodec.Instance, new RequestProtocolOptions { Timeout = TimeSpan.FromSeconds(40) });
+        new("/test/request-storm/1", BytesCodec.Instance, BytesCodec.Instance, new() { Timeout = TimeSpan.FromSeconds(40) });
 
     /// <summary>For requests that must be answered whatever happens to connections.</summary>
     private static readonly RequestOptions Patient = new()
@@ -199,7 +199,8 @@ internal sealed class RequestStorm : IAsyncDisposable
         public PeerIdentity Identity { get; } = PeerIdentity.Generate();
 
         // An address that other tests do not use: nobody takes the port while the node is away.
-        public Multiaddr Address { get; set; } = Multiaddr.Parse(OperatingSystem.IsLinux() ? "/ip4/127.77.0.1/tcp/0" : "/ip4/127.0.0.1/tcp/0");
+        public Multiaddr Address { get; set; } =
+            Multiaddr.Parse(OperatingSystem.IsLinux() ? "/ip4/127.77.0.1/tcp/0" : "/ip4/127.0.0.1/tcp/0");
 
         public Swarm? Swarm { get; set; }
 

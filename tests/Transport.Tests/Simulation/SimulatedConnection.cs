@@ -1,4 +1,5 @@
 using FastShare.Transport.Identity;
+using FastShare.Transport.Protocols.Internal;
 
 namespace FastShare.Transport.Tests.Simulation;
 
@@ -30,6 +31,7 @@ internal sealed class SimulatedConnection
 
 /// <summary>One node's end of a connection: what stands in its table.</summary>
 internal sealed class SimulatedEnd(SimulatedConnection connection, SimulatedNode node, SimulatedNode remote, bool isInbound)
+    : IDialedConnection
 {
     public SimulatedConnection Connection { get; } = connection;
 
@@ -40,6 +42,11 @@ internal sealed class SimulatedEnd(SimulatedConnection connection, SimulatedNode
     public PeerId Peer => Remote.Id;
 
     public bool IsInbound { get; } = isInbound;
+
+    public bool IsExtra { get; set; }
+
+    /// <summary>What took its place; null: nothing, it is not surplus.</summary>
+    public SimulatedEnd? Successor { get; set; }
 
     /// <summary>Whether only its dialer may use it. A listener cannot tell.</summary>
     public bool IsLane { get; set; }

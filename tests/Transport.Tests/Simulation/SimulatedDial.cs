@@ -37,6 +37,7 @@ internal sealed class SimulatedDial(SimulatedNode node, PendingDial<SimulatedEnd
     /// <summary>The loop of the dial: steps until there is something to wait for.</summary>
     public void Run()
     {
+        node.Touch();
         while (!_loopEnded)
         {
             TimeSpan now = World.Time.Now;
@@ -176,6 +177,7 @@ internal sealed class SimulatedAttempt(SimulatedNode node, SimulatedDial dial, D
     private void Report(TransportError error)
     {
         Cause = error;
+        node.Touch();
         World.Trace.Write($"{node} {dial}: {Target.Address} failed: {error}");
         node.Table.TargetFailed(dial.Dial, Target, error, "injected", World.Time.Now);
     }

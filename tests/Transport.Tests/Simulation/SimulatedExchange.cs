@@ -14,7 +14,8 @@ internal sealed class SimulatedExchange(SimulatedNode node, SimulatedRequest req
 
     public RequestFlight<SimulatedEnd> Flight { get; } = flight;
 
-    public SimulatedEnd End => Flight.Connection;
+    /// <summary>The connection that it runs on: the flight's, or what took its place.</summary>
+    public SimulatedEnd End { get; private set; } = flight.Connection;
 
     public bool IsOver { get; private set; }
 
@@ -25,6 +26,7 @@ internal sealed class SimulatedExchange(SimulatedNode node, SimulatedRequest req
     /// <summary>Opens a stream, unless the connection turns out to be over.</summary>
     public void Start() => _next = World.Time.Plan(World.Jitter(), "open stream", () =>
     {
+        while (End is { IsLive: false, Successor: { } successor }) End = successor;
         if (!End.IsLive)
         {
             Fail(RequestFailure.ConnectionClosed, FlightReach.NotBegun);
@@ -81,7 +83,7 @@ internal sealed class SimulatedExchange(SimulatedNode node, SimulatedRequest req
         bool isReset = !World.IsGood && World.Random.Percent(3);
         World.Time.Plan(work + Delay, "response arrives", () =>
         {
-            if (IsOver || !End.Connection.Carries || !End.IsLive) return;
+            if (IsOver || !End.Connection.Carries || End.IsOver) return;
             if (isReset) Fail(RequestFailure.Io, FlightReach.Unknown);
             else Succeed();
         });
@@ -107,5 +109,7 @@ internal sealed class SimulatedExchange(SimulatedNode node, SimulatedRequest req
         IsOver = true;
         _next?.CallOff();
         End.Exchanges.Remove(this);
+        node.CloseIfUnused(End);
+        End.Remote.CloseIfUnused(End.Other);
     }
 }

@@ -16,6 +16,9 @@ internal sealed class SimulatedNetwork(SimulatedWorld world)
     /// <summary>Connections that at least one end still knows.</summary>
     public IReadOnlyList<SimulatedConnection> Connections => _connections;
 
+    /// <summary>Connections made so far.</summary>
+    public int Made => _made;
+
     public void Add(SimulatedAddress address) => _addresses.Add(address.Address, address);
 
     public SimulatedAddress? At(Multiaddr address) => _addresses.GetValueOrDefault(address);

@@ -8,8 +8,16 @@ internal sealed partial class SimulatedNode
     /// <summary>How late a timer may be: the driver's rounding and the jitter of a wake.</summary>
     private static readonly TimeSpan Lateness = TimeSpan.FromMilliseconds(10);
 
+    private bool _isTouched;
+
+    /// <summary>Something was done with it: it is to be checked.</summary>
+    public void Touch() => _isTouched = true;
+
+    /// <summary>Checks what an event may have changed; those that touched other nodes only, now and then.</summary>
     public void Check()
     {
+        if (!_isTouched && World.Time.Steps % 16 != 0) return;
+        _isTouched = false;
         int waiting = 0, underWay = 0;
         foreach (SimulatedDial dial in _dials)
         {
@@ -27,7 +35,8 @@ internal sealed partial class SimulatedNode
         {
             if (caller.Delivery is not null) continue;
             waiting--;
-            if (!caller.Dials[^1].IsPending) throw new InvariantException($"{caller} of {this} waits for {caller.Dials[^1]}, which is over");
+            if (!caller.Dials[^1].IsPending)
+                throw new InvariantException($"{caller} of {this} waits for {caller.Dials[^1]}, which is over");
             if (caller.TakesAny && SharedTo(caller.Peer) is { } open)
                 throw new InvariantException($"{caller} of {this} waits although {open} is there");
         }
@@ -47,7 +56,8 @@ internal sealed partial class SimulatedNode
         if (Limits.PerPeer is not { } perPeer) return;
         foreach (SimulatedNode peer in World.Nodes)
         {
-            if (_ends.Count(e => e.IsLive && e.Remote == peer) > perPeer) throw new InvariantException($"{this} has too many connections to {peer}");
+            if (_ends.Count(e => e.IsLive && e.Remote == peer) > perPeer)
+                throw new InvariantException($"{this} has too many connections to {peer}");
         }
     }
 
@@ -55,6 +65,7 @@ internal sealed partial class SimulatedNode
     private void CheckRefusal(SimulatedCaller caller, SimulatedNode peer, bool isMet, TransportException error)
     {
         World.Trace.Write($"{this}: {caller} is refused: {error.Error}");
+        World.See($"a dial refused: {error.Error}");
         if (IsClosed && error.Error == TransportError.Aborted) return;
         if (isMet && error.Error == TransportError.AccessDenied && Vetoes.Contains(peer.Id)) return;
         if (!isMet || error.Error != TransportError.LimitExceeded || !IsFull(peer, isInbound: false))
@@ -64,6 +75,7 @@ internal sealed partial class SimulatedNode
     /// <summary>A connection was not listed: is there a reason?</summary>
     private void CheckDiscard(SimulatedEnd end, PendingDial<SimulatedEnd>? dial, TransportException error)
     {
+        World.See($"a connection refused: {error.Error}");
         bool isTrue = error.Error == TransportError.LimitExceeded
             ? IsFull(end.Remote, end.IsInbound)
             : IsClosed || dial?.Outcome is DialOutcome.Cancelled or DialOutcome.Failed;
@@ -72,7 +84,8 @@ internal sealed partial class SimulatedNode
 
     private bool IsFull(SimulatedNode peer, bool isInbound)
     {
-        int inbound = _ends.Count(e => e is { IsLive: true, IsInbound: true }), outbound = _ends.Count(e => e is { IsLive: true, IsInbound: false });
+        int inbound = _ends.Count(e => e is { IsLive: true, IsInbound: true });
+        int outbound = _ends.Count(e => e is { IsLive: true, IsInbound: false });
         return inbound + outbound >= Limits.Total || _ends.Count(e => e.IsLive && e.Remote == peer) >= Limits.PerPeer
             || (isInbound ? inbound >= Limits.Inbound : outbound >= Limits.Outbound);
     }
@@ -88,18 +101,23 @@ internal sealed partial class SimulatedNode
 
         var error = (TransportException)caller.Waiter.Result.Exception!.InnerException!;
         if (error.Error == TransportError.Aborted && (IsClosed || _aborted.Contains(caller.Dials[^1]))) return;
-        if (error.Error != TransportError.DialFailure) throw new InvariantException($"{caller} of {this} failed with {error.Error}: {error.Message}");
-        if (caller.TakesAny && SharedTo(caller.Peer) is { } open) throw new InvariantException($"{caller} of {this} failed although {open} is there");
+        if (error.Error != TransportError.DialFailure)
+            throw new InvariantException($"{caller} of {this} failed with {error.Error}: {error.Message}");
+        if (caller.TakesAny && SharedTo(caller.Peer) is { } open)
+            throw new InvariantException($"{caller} of {this} failed although {open} is there");
         SimulatedDial? other = _dials.Find(d => d.IsShared && d.IsPending && d.Dial.Peer == caller.Peer
             && (d.Dial.Stage != DialStage.UnderWay || World.Time.Now < d.Dial.Plan.Deadline));
-        if (other is not null && caller.Dials[^1].IsShared) throw new InvariantException($"{caller} of {this} failed although {other} is under way");
+        if (other is not null && caller.Dials[^1].IsShared)
+            throw new InvariantException($"{caller} of {this} failed although {other} is under way");
         int tried = caller.Dials.Sum(d => d.Dial.Plan.Targets.Count);
-        if (error.Attempts.Count != tried) throw new InvariantException($"{caller} of {this} was told of {error.Attempts.Count} of {tried} addresses");
+        if (error.Attempts.Count != tried)
+            throw new InvariantException($"{caller} of {this} was told of {error.Attempts.Count} of {tried} addresses");
         foreach (SimulatedDial dial in caller.Dials) CheckFailure(caller, dial, error);
     }
 
     private void CheckFailure(SimulatedCaller caller, SimulatedDial dial, TransportException error)
     {
+        World.See("a dial that failed");
         bool expired = World.Time.Now >= dial.Dial.Plan.Deadline ;
         foreach (DialTarget target in dial.Dial.Plan.Targets)
         {
@@ -119,12 +137,15 @@ internal sealed partial class SimulatedNode
         if (_dials.Count > 0) throw new InvariantException($"{_dials[0]} of {this} is still there");
         if (_ends.Count > 0) throw new InvariantException($"{_ends[0]} of {this} is still there");
         if (_requests.Count > 0 || Line.Machine.PendingCount > 0) throw new InvariantException($"{this} still has requests");
-        if (_wishes.Count > 0 || _inFlight.Count > 0) throw new InvariantException($"{this} still has {_wishes.Count} wishes, {_inFlight.Count} connections in use");
+        if (_wishes.Count > 0 || _inFlight.Count > 0)
+            throw new InvariantException($"{this} still has {_wishes.Count} wishes, {_inFlight.Count} connections in use");
         if (Line.Machine.PeerCount > 0) throw new InvariantException($"the queue of {this} still knows {Line.Machine.PeerCount} peers");
-        if (Table.Machine.Connections.Count > 0) throw new InvariantException($"the table of {this} still has {Table.Machine.Connections[0]}");
+        if (Table.Machine.Connections.Count > 0)
+            throw new InvariantException($"the table of {this} still has {Table.Machine.Connections[0]}");
         foreach (SimulatedNode peer in World.Nodes)
         {
-            if (Table.Machine.WaiterCount(peer.Id) + Table.Machine.PendingCount(peer.Id) != 0) throw new InvariantException($"the table of {this} still has dials to {peer}");
+            if (Table.Machine.WaiterCount(peer.Id) + Table.Machine.PendingCount(peer.Id) != 0)
+                throw new InvariantException($"the table of {this} still has dials to {peer}");
         }
     }
 }

@@ -14,7 +14,8 @@ internal sealed partial class SimulatedNode
         {
             if (IsClosed) throw new InvariantException($"{request} goes on although {this} is closed");
             if (!Line.Machine.IsPending(request.Id)) throw new InvariantException($"{request} of {this} is lost");
-            if (World.Time.Now > request.BegunAt + request.Timeout + Lateness) throw new InvariantException($"{request} of {this} is overdue");
+            if (World.Time.Now > request.BegunAt + request.Timeout + Lateness)
+                throw new InvariantException($"{request} of {this} is overdue");
             bool isUnderWay = request.Exchange is { IsOver: false };
             if (isUnderWay != (request.State == RequestState.InFlight))
                 throw new InvariantException($"{request} of {this} is {request.State}, and really under way: {isUnderWay}");
@@ -47,11 +48,14 @@ internal sealed partial class SimulatedNode
     /// <summary>A request failed: is it true?</summary>
     private void CheckFailure(SimulatedRequest request, RequestException error)
     {
-        if (error.Id.Value != request.Id || error.Peer != request.Peer) throw new InvariantException($"{request} of {this} failed as {error.Id}");
+        if (error.Id.Value != request.Id || error.Peer != request.Peer)
+            throw new InvariantException($"{request} of {this} failed as {error.Id}");
+        World.See($"a request that failed: {error.Failure} while {error.Stage}");
         bool isTrue = error.Failure switch
         {
             RequestFailure.Cancelled => request.IsCancelled,
-            RequestFailure.Aborted => IsClosed || Chain(error).Any(e => e is TransportException t and not RequestException && t.Error == TransportError.Aborted && _dialErrors.Contains(t)),
+            RequestFailure.Aborted => IsClosed
+                || Chain(error).Any(e => e is TransportException { Error: TransportError.Aborted } t && _dialErrors.Contains(t)),
             RequestFailure.QueueFull => RequestOptions.WhenFull == QueueFullMode.Fail && IsFullFor(request),
             RequestFailure.DialFailure => Chain(error).Any(e => e is TransportException t && _dialErrors.Contains(t)),
             RequestFailure.Timeout => World.Time.Now >= request.BegunAt + request.Timeout,

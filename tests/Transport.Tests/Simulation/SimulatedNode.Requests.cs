@@ -6,7 +6,6 @@ namespace FastShare.Transport.Tests.Simulation;
 // The driver of the request queue: carries out its steps as the real one does.
 internal sealed partial class SimulatedNode
 {
-    private readonly List<RequestStep<SimulatedEnd>> _steps = [];
     private readonly List<SimulatedRequest> _requests = []; // those that are not over
     private readonly Dictionary<ConnectionWish<SimulatedEnd>, SimulatedCaller?> _wishes = []; // those that stand
     private readonly Dictionary<SimulatedEnd, int> _inFlight = [];
@@ -33,6 +32,7 @@ internal sealed partial class SimulatedNode
         Carry(steps => Line.Begin(request, World.Time.Now, steps));
         if (request.Id != ++_lastId) throw new InvariantException($"{request} of {this} should have number {_lastId}");
         World.Trace.Write($"{this}: {request} begins ({request.State})");
+        if (request.State == RequestState.Waiting) World.See("a request that waits for room");
         if (patience is not { } limit || request.IsOver) return;
         request.Cancellation = World.Time.Plan(limit, "cancel", () =>
         {
@@ -50,7 +50,8 @@ internal sealed partial class SimulatedNode
         Land(exchange);
         Carry(steps => isResult = Line.Succeeded(exchange.Flight, World.Time.Now, steps));
         World.Trace.Write($"{this}: {request} is answered on {exchange.End}{(isResult ? "" : ", too late")}");
-        if (isResult == request.IsOver) throw new InvariantException($"{request} of {this}: an answer, taken {isResult}, over {request.IsOver}");
+        if (isResult == request.IsOver)
+            throw new InvariantException($"{request} of {this}: an answer, taken {isResult}, over {request.IsOver}");
         if (!isResult) return;
         request.Answer();
         _requests.Remove(request);
@@ -89,6 +90,7 @@ internal sealed partial class SimulatedNode
 
     private void Carry(Action<List<RequestStep<SimulatedEnd>>> call)
     {
+        Touch();
         var steps = new List<RequestStep<SimulatedEnd>>();
         call(steps);
         foreach (RequestStep<SimulatedEnd> step in steps) Carry(step);
@@ -164,8 +166,10 @@ internal sealed partial class SimulatedNode
         if (flight.Connection.Peer != request.Peer || flight.Connection.IsLane || flight.Connection.Node != this)
             throw new InvariantException($"{request} of {this} is sent on {flight.Connection}");
         int inFlight = _inFlight[flight.Connection] = _inFlight.GetValueOrDefault(flight.Connection) + 1;
-        if (inFlight > RequestOptions.MaxConcurrentStreams) throw new InvariantException($"{inFlight} requests of {this} are on {flight.Connection}");
-        request.Sendings++;
+        if (inFlight > RequestOptions.MaxConcurrentStreams)
+            throw new InvariantException($"{inFlight} requests of {this} are on {flight.Connection}");
+        if (++request.Sendings > 1)
+            World.See(request.MayHaveBeenCarriedOut ? "a request repeated" : "a request that goes on to the next connection");
         World.Trace.Write($"{this}: {request} goes on {flight.Connection}");
         request.Exchange = new SimulatedExchange(this, request, flight);
         request.Exchange.Start();
@@ -173,6 +177,6 @@ internal sealed partial class SimulatedNode
 
     private void Land(SimulatedExchange exchange)
     {
-        if (--_inFlight[exchange.End] == 0) _inFlight.Remove(exchange.End);
+        if (--_inFlight[exchange.Flight.Connection] == 0) _inFlight.Remove(exchange.Flight.Connection);
     }
 }

@@ -19,6 +19,8 @@ internal sealed partial class SimulatedNode
     public SimulatedNode(SimulatedWorld world, int index, PeerId id, Fault fault, ConnectionLimits limits, RequestProtocolOptions options)
     {
         Limits = limits;
+        HandlesSurplus = fault != Fault.SurplusStays;
+        _closesItsOwn = fault == Fault.BothSidesCloseTheirOwn;
         RequestOptions = options;
         World = world;
         Index = index;
@@ -38,6 +40,9 @@ internal sealed partial class SimulatedNode
     public DialTable Table { get; }
 
     public ConnectionLimits Limits { get; }
+
+    /// <summary>Whether it agrees with its peers on which connections are surplus.</summary>
+    public bool HandlesSurplus { get; }
 
     public AddressBook Book { get; } = new();
 
@@ -63,6 +68,7 @@ internal sealed partial class SimulatedNode
     /// <summary>Asks for a connection as the swarm does for its callers.</summary>
     public SimulatedCaller Connect(SimulatedNode peer, Wish wish)
     {
+        Touch();
         var caller = new SimulatedCaller(World.NextNumber(), peer.Id, wish.Condition);
         World.Trace.Write($"{this}: {caller} wants {peer} ({wish.Condition}{(wish.IsPatient ? ", patient" : "")})");
         Book.Add(peer.Id, wish.Addresses.Select(a => a.Address), given: true);
@@ -100,6 +106,8 @@ internal sealed partial class SimulatedNode
         }
 
         World.Trace.Write($"{this}: {caller} has {joined.Kind}");
+        if (!isMet) World.See("an unmet condition");
+        if (joined.Kind == JoinKind.Started && isDialing) World.See("a second dial to a peer");
         caller.TakesAny = !(isMet && (isConnected || wish.Condition == DialCondition.Always));
         switch (joined.Kind)
         {
@@ -127,6 +135,7 @@ internal sealed partial class SimulatedNode
     {
         List<DialCandidate> candidates = Candidates(peer.Id);
         if (candidates.Count == 0 || IsClosed) return;
+        Touch();
         var caller = new SimulatedCaller(World.NextNumber(), peer.Id, DialCondition.Always);
         World.Trace.Write($"{this}: {caller} wants a lane to {peer}");
         try
@@ -144,6 +153,7 @@ internal sealed partial class SimulatedNode
     public void Learn(SimulatedNode peer, IReadOnlyList<SimulatedAddress> addresses)
     {
         if (IsClosed) return;
+        Touch();
         World.Trace.Write($"{this} learns {addresses.Count} addresses of {peer}");
         Book.Add(peer.Id, addresses.Select(a => a.Address), given: true);
         Table.Learn(peer.Id, [.. addresses.Select(a => a.Candidate)], isNews: true, World.Time.Now);
@@ -154,6 +164,8 @@ internal sealed partial class SimulatedNode
     public TransportException? Establish(SimulatedEnd end, PendingDial<SimulatedEnd>? dial)
     {
         bool isLaneOfItsOwn = dial is { IsLane: true, Outcome: DialOutcome.Pending };
+        Touch();
+        if (dial is null && PendingTo(end.Peer) is not null) World.See("a connection that comes in while the peer is dialed");
         Establishment established = Table.Establish(end.Peer, end, dial);
         if (established.Refused is { } refusal)
         {
@@ -166,9 +178,11 @@ internal sealed partial class SimulatedNode
         World.Trace.Write($"{this} lists {end}, {established.Count} to {end.Remote}");
         if (established.IsLane != isLaneOfItsOwn) throw new InvariantException($"{this} lists {end} as a lane: {established.IsLane}");
         end.IsLane = established.IsLane;
+        end.IsExtra = established.IsAskedFor;
         end.IsListed = true;
         _ends.Add(end);
         World.Time.Plan(World.Jitter(), "up", () => ReportUp(end));
+        if (HandlesSurplus) RetireSurplus(end.Remote);
         return null;
     }
 
@@ -179,6 +193,7 @@ internal sealed partial class SimulatedNode
         foreach (SimulatedExchange exchange in end.Exchanges) World.Time.Plan(World.Jitter(), "stream lost", exchange.Lose);
         World.Time.Plan(World.Jitter(), "lost", () =>
         {
+            Touch();
             end.IsListed = false;
             _ends.Remove(end);
             int remaining = Table.Lost(end.Peer, end);
@@ -194,6 +209,7 @@ internal sealed partial class SimulatedNode
         World.Trace.Write($"{this} aborts dials to {peer}");
         _aborted.UnionWith(_dials.Where(d => d.Dial.Peer == peer.Id));
         Table.Abort(peer.Id);
+        Touch();
     }
 
     /// <summary>Closes the node for good.</summary>
@@ -202,6 +218,7 @@ internal sealed partial class SimulatedNode
         if (IsClosed) return;
         World.Trace.Write($"{this} closes");
         IsClosed = true;
+        Touch();
         CloseRequests();
         Table.Close();
         foreach (SimulatedDial dial in _dials) dial.Close();
@@ -217,7 +234,12 @@ internal sealed partial class SimulatedNode
     {
         foreach (SimulatedCaller caller in _callers)
         {
-            if (caller.Waiter!.Dial is { } dial && caller.Dials[^1].Dial != dial) caller.Dials.Add(DriverOf(dial));
+            if (caller.Waiter!.Dial is { } dial && caller.Dials[^1].Dial != dial)
+            {
+                caller.Dials.Add(DriverOf(dial));
+                World.See("a caller that goes over to another dial");
+            }
+
             if (!caller.Waiter.Result.IsCompleted || caller.Delivery is not null) continue;
             CheckResult(caller);
             caller.Delivery = World.Time.Plan(World.Jitter(), "delivery", () => Deliver(caller));
@@ -263,6 +285,7 @@ internal sealed partial class SimulatedNode
 
     private void Deliver(SimulatedCaller caller)
     {
+        Touch();
         Task<SimulatedEnd> result = caller.Waiter!.Result;
         if (result.IsCompletedSuccessfully) caller.Take(result.Result);
         else caller.Fail((TransportException)result.Exception!.InnerException!);
@@ -276,12 +299,14 @@ internal sealed partial class SimulatedNode
     {
         SimulatedDial? dial = caller.Waiter!.Dial is { } pending ? DriverOf(pending) : null;
         World.Trace.Write($"{this}: {caller} leaves {dial?.ToString() ?? "with its result on the way"}");
+        Touch();
         caller.Leave();
         _callers.Remove(caller);
         Table.Leave(caller.Waiter);
         if (dial is null) return;
         int others = _callers.Count(c => c.Waiter!.Dial == dial.Dial || (c.Dials[^1] == dial && c.Delivery is null));
-        if (others > 0 && !dial.IsPending) throw new InvariantException($"{caller} left {dial} of {this}, which ended it for {others} others");
+        if (others > 0 && !dial.IsPending)
+            throw new InvariantException($"{caller} left {dial} of {this}, which ended it for {others} others");
         if (others == 0 && dial.IsPending) throw new InvariantException($"{caller} was the last to leave {dial} of {this}, which goes on");
     }
 }

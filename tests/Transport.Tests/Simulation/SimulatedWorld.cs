@@ -20,15 +20,17 @@ internal sealed class SimulatedWorld
 
     private readonly SimulatedNode[] _nodes;
     private readonly Chaos _chaos;
+    private readonly HashSet<string> _seen = [];
     private int _numbers;
 
-    public SimulatedWorld(ulong seed, Fault fault = Fault.None, bool trace = false)
+    public SimulatedWorld(ulong seed, Fault fault = Fault.None, bool trace = false, bool isCalm = false)
     {
         Random = new SeededRandom(seed);
         Trace = new Trace(Time, trace);
         Network = new SimulatedNetwork(this);
-        HasLimits = Random.Percent(25);
-        _nodes = [.. Enumerable.Range(0, Random.Between(2, MaxNodes)).Select(i => new SimulatedNode(this, i, Ids[i], fault, DrawLimits(), DrawRequestOptions()))];
+        HasLimits = !isCalm && Random.Percent(25);
+        _nodes = [.. Enumerable.Range(0, Random.Between(2, MaxNodes)).Select(
+            i => new SimulatedNode(this, i, Ids[i], fault, DrawLimits(), isCalm ? new() : DrawRequestOptions()))];
         foreach (SimulatedNode node in _nodes) AddAddresses(node);
         for (int i = 0; i < _nodes.Length; i++)
         {
@@ -52,6 +54,9 @@ internal sealed class SimulatedWorld
     /// <summary>Whether the nodes of this world limit their connections.</summary>
     public bool HasLimits { get; }
 
+    /// <summary>What happened in this world; see <see cref="See"/>.</summary>
+    public IReadOnlySet<string> Seen => _seen;
+
     public IReadOnlyList<SimulatedNode> Nodes => _nodes;
 
     /// <summary>The course of a world: bad times, good times in which everything must succeed, and the end.</summary>
@@ -65,6 +70,53 @@ internal sealed class SimulatedWorld
         _chaos.Probe();
         RunUntil(Time.Now + Chaos.Patience);
         _chaos.CheckGoodTimes();
+        CloseAll();
+    }
+
+    /// <summary>
+    /// Another course: the first two nodes dial each other at about the same instant, in good times, each for a few requests that
+    /// may be sent once only.
+    /// </summary>
+    /// <returns>Whether both dials made a connection.</returns>
+    public bool RunSimultaneousDials()
+    {
+        IsGood = true;
+        SimulatedNode a = _nodes[0], b = _nodes[1];
+        a.Learn(b, b.Addresses);
+        b.Learn(a, a.Addresses);
+        TimeSpan apart = Random.Between(TimeSpan.Zero, 4 * Network.DelayBetween(a, b));
+        var requests = new List<SimulatedRequest>();
+        Burst(a, b, TimeSpan.Zero);
+        Burst(b, a, apart);
+        RunUntil(TimeSpan.FromSeconds(30));
+        foreach (SimulatedRequest request in requests)
+        {
+            if (!request.HasResponse || request.Executions != 1)
+                throw new InvariantException(
+                    $"{request} was carried out {request.Executions} times: {request.Error?.Message ?? "no error"}");
+        }
+
+        if (a.Table.Machine.DialCount(b.Id) > 1 || b.Table.Machine.DialCount(a.Id) > 1) throw new InvariantException("more than one dial");
+        if (a.SharedWith(b).Count() != 1 || b.SharedWith(a).Count() != 1)
+            throw new InvariantException($"{a.SharedWith(b).Count()} and {b.SharedWith(a).Count()} connections remain");
+        bool crossed = Network.Made > 1;
+        CloseAll();
+        return crossed;
+
+        void Burst(SimulatedNode from, SimulatedNode to, TimeSpan after)
+        {
+            int count = Random.Between(1, 20);
+            for (int i = 0; i < count; i++)
+            {
+                var request = new SimulatedRequest(to, 100, TimeSpan.FromSeconds(10), RetryPolicy.None, isIdempotent: false, default);
+                requests.Add(request);
+                Time.Plan(after + Random.Milliseconds(0, 2), "request", () => from.Request(request, [], null));
+            }
+        }
+    }
+
+    private void CloseAll()
+    {
         foreach (SimulatedNode node in _nodes) Time.Plan(Random.Milliseconds(0, 200), "close", node.Close);
         RunUntil(Time.Now + TimeSpan.FromMinutes(2));
         foreach (SimulatedNode node in _nodes) node.CheckNothingIsLeft();
@@ -74,6 +126,9 @@ internal sealed class SimulatedWorld
 
     /// <summary>How late a task resumes: mostly at once, and sometimes when other things have happened.</summary>
     public TimeSpan Jitter() => Random.Percent(85) ? TimeSpan.Zero : Random.Between(TimeSpan.Zero, TimeSpan.FromMilliseconds(3));
+
+    /// <summary>Notes that something happened which the simulation is there for.</summary>
+    public void See(string sight) => _seen.Add(sight);
 
     public int NextNumber() => ++_numbers;
 

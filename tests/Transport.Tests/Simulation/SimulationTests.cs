@@ -26,6 +26,53 @@ public sealed class SimulationTests
     }
 
     [Fact]
+    public void Both_sides_dialing_at_once_fails_no_request_and_leaves_one_connection()
+    {
+        int crossed = 0;
+        for (ulong seed = 1; seed <= 1_000; seed++)
+        {
+            try
+            {
+                if (new SimulatedWorld(seed, isCalm: true).RunSimultaneousDials()) crossed++;
+            }
+            catch (InvariantException e)
+            {
+                Assert.Fail($"seed {seed}: {e.Message}");
+            }
+        }
+
+        Assert.True(crossed > 200, $"only {crossed} of 1,000 pairs made two connections");
+    }
+
+    // A simulation in which nothing happens would find nothing either.
+    [Fact]
+    public void The_worlds_see_what_they_are_there_for()
+    {
+        var seen = new HashSet<string>();
+        for (ulong seed = 1; seed <= 200; seed++)
+        {
+            var world = new SimulatedWorld(seed);
+            world.Run();
+            seen.UnionWith(world.Seen);
+        }
+
+        string[] wanted =
+        [
+            "a second dial to a peer", "an unmet condition", "a caller that goes over to another dial", "a dial that failed",
+            "a connection that comes in while the peer is dialed", "a surplus connection that is retired",
+            "a dial refused: LimitExceeded", "a dial refused: AccessDenied", "a connection refused: LimitExceeded",
+            "a request that waits for room", "a request repeated",
+            "a request that goes on to the next connection",
+            "a request that failed: DialFailure while Dialing", "a request that failed: Timeout while Dialing",
+            "a request that failed: Timeout while Queued", "a request that failed: Timeout while Receiving",
+            "a request that failed: ConnectionClosed while Receiving", "a request that failed: Io while Receiving",
+            "a request that failed: UnsupportedProtocols while Negotiating", "a request that failed: QueueFull while Queued",
+            "a request that failed: Cancelled while Dialing", "a request that failed: Cancelled while Receiving",
+        ];
+        Assert.Empty(wanted.Except(seen));
+    }
+
+    [Fact]
     public void The_same_seed_gives_the_same_trace()
     {
         for (ulong seed = 1; seed <= 25; seed++)
@@ -37,7 +84,8 @@ public sealed class SimulationTests
     }
 
     [Fact]
-    public void The_suite_catches_the_original_bug_where_each_dial_error_clears_the_queue() => The_suite_catches(Fault.EachDialErrorClearsTheQueue);
+    public void The_suite_catches_the_original_bug_where_each_dial_error_clears_the_queue() =>
+        The_suite_catches(Fault.EachDialErrorClearsTheQueue);
 
     [Theory]
     [InlineData(Fault.SecondDialIsRefused)]
@@ -54,6 +102,8 @@ public sealed class SimulationTests
     [InlineData(Fault.StreamLimitIsIgnored)]
     [InlineData(Fault.QueueHasNoBound)]
     [InlineData(Fault.CancellingOneCancelsAll)]
+    [InlineData(Fault.SurplusStays)]
+    [InlineData(Fault.BothSidesCloseTheirOwn)]
     internal void The_suite_catches(Fault fault)
     {
         (ulong Seed, Exception Error)? failure = FirstFailure(fault, 1_000);
@@ -95,7 +145,7 @@ public sealed class SimulationTests
         }
         finally
         {
-            TestContext.Current.TestOutputHelper?.WriteLine(world.Trace.Text);
+            Console.Out.Write(world.Trace.Text);
         }
     }
 
@@ -123,7 +173,7 @@ public sealed class SimulationTests
         return $"""
             seed {seed}: {error.Message}
             replayed: {again}
-            whole trace: {SeedVariable}={seed} dotnet test --project tests/Transport.Tests -- --filter-class "*SimulationTests" --filter-method "*Every_promise*" --output detailed
+            whole trace: {SeedVariable}={seed} dotnet run --project tests/Transport.Tests -- -method "*Every_promise*"
             its end:
             {last}
             {error}

@@ -137,7 +137,8 @@ internal sealed class Storm : IAsyncDisposable
             }
             catch (Exception e)
             {
-                _wrong.Enqueue($"node {from} calling node {to} ({Interlocked.Read(ref _closings) - closingsBefore} closings meanwhile): {e}");
+                long meanwhile = Interlocked.Read(ref _closings) - closingsBefore;
+                _wrong.Enqueue($"node {from} calling node {to} ({meanwhile} closings meanwhile): {e}");
             }
         }
 
@@ -169,12 +170,14 @@ internal sealed class Storm : IAsyncDisposable
     private string Dump()
     {
         var text = new StringBuilder();
-        text.AppendLine($"{Answers} answers, {Cancelled} cancelled, {Volatile.Read(ref _lost)} lost, {Interlocked.Read(ref _closings)} closings");
+        text.AppendLine($"{Answers} answers, {Cancelled} cancelled, {_lost} lost, {Interlocked.Read(ref _closings)} closings");
         foreach ((int worker, string doing) in _doing.OrderBy(d => d.Key)) text.AppendLine($"worker {worker}: {doing}");
         for (int i = 0; i < _swarms.Count; i++)
         {
-            text.AppendLine($"node {i}: {string.Join(", ", _swarms[i].Connections.Select(c => $"{(c.IsInbound ? "<" : ">")}{c.RemoteAddress}"))}");
-            foreach (Swarm peer in _swarms.Where(p => p != _swarms[i])) text.AppendLine($"  dials to {peer.LocalPeer}: {_swarms[i].DialCount(peer.LocalPeer)}");
+            Swarm swarm = _swarms[i];
+            text.AppendLine($"node {i}: {string.Join(", ", swarm.Connections.Select(c => $"{(c.IsInbound ? "<" : ">")}{c.RemoteAddress}"))}");
+            foreach (Swarm peer in _swarms.Where(p => p != swarm))
+                text.AppendLine($"  dials to {peer.LocalPeer}: {swarm.DialCount(peer.LocalPeer)}");
         }
 
         return text.ToString();

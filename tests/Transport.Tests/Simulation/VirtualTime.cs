@@ -45,7 +45,8 @@ internal sealed class VirtualTime
 
     /// <summary>Names of the events that are still to come, for the report of something left behind.</summary>
     public IEnumerable<string> Remaining() =>
-        _events.UnorderedItems.Where(e => e.Element.Run is not null).OrderBy(e => e.Priority).Select(e => $"{e.Element.Name} at {e.Priority.At}");
+        _events.UnorderedItems.Where(e => e.Element.Run is not null).OrderBy(e => e.Priority)
+            .Select(e => $"{e.Element.Name} at {e.Priority.At}");
 
     internal sealed class PlannedEvent(VirtualTime time, TimeSpan at, string name, Action run)
     {

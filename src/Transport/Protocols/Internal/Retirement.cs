@@ -12,6 +12,18 @@ internal enum Replacement : byte
     DialedByMe = 2,
 }
 
+/// <summary>What the rule about surplus connections has to know of one.</summary>
+internal interface IDialedConnection
+{
+    PeerId Peer { get; }
+
+    /// <summary>Whether the remote side dialed.</summary>
+    bool IsInbound { get; }
+
+    /// <summary>Whether its dialer asked for it beside others.</summary>
+    bool IsExtra { get; }
+}
+
 /// <summary>
 /// Which of several connections between two peers is surplus, and how both sides agree on it (<see cref="ProtocolIds.Retire"/>).
 /// </summary>
@@ -33,17 +45,19 @@ internal static class Retirement
     /// <param name="local">This side.</param>
     /// <param name="connection">A connection that this side dialed.</param>
     /// <param name="usable">Every connection to the peer that takes streams, oldest first.</param>
-    public static PeerConnection? FindSuccessor(PeerId local, PeerConnection connection, IReadOnlyList<PeerConnection> usable)
+    public static TConnection? FindSuccessor<TConnection>(PeerId local, TConnection connection, IReadOnlyList<TConnection> usable)
+        where TConnection : class, IDialedConnection
     {
         if (connection.IsInbound || connection.IsExtra || !usable.Contains(connection)) return null;
         if (IsSmaller(connection.Peer, local) && usable.FirstOrDefault(other => other.IsInbound) is { } theirs) return theirs;
-        PeerConnection oldest = usable.First(other => !other.IsInbound);
+        TConnection oldest = usable.First(other => !other.IsInbound);
         return oldest == connection ? null : oldest;
     }
 
     /// <summary>What this side would use instead of a connection that the other side dialed and wants to retire; null: nothing.</summary>
-    public static PeerConnection? FindReplacement(
-        PeerId local, PeerConnection connection, Replacement kind, IReadOnlyList<PeerConnection> usable)
+    public static TConnection? FindReplacement<TConnection>(
+        PeerId local, TConnection connection, Replacement kind, IReadOnlyList<TConnection> usable)
+        where TConnection : class, IDialedConnection
     {
         if (!connection.IsInbound || (kind == Replacement.DialedByYou && !IsSmaller(local, connection.Peer))) return null;
         return usable.FirstOrDefault(other => other != connection && other.IsInbound == (kind == Replacement.DialedByMe));
