@@ -82,11 +82,12 @@ internal sealed partial class SimulatedNode
         if (!isTrue) throw new InvariantException($"{this} does not want {end}: {error.Message}");
     }
 
+    // For visitors, connections count until their end was reported; for the node's own callers, while they are good.
     private bool IsFull(SimulatedNode peer, bool isInbound)
     {
-        int inbound = _ends.Count(e => e is { IsLive: true, IsInbound: true });
-        int outbound = _ends.Count(e => e is { IsLive: true, IsInbound: false });
-        return inbound + outbound >= Limits.Total || _ends.Count(e => e.IsLive && e.Remote == peer) >= Limits.PerPeer
+        SimulatedEnd[] counted = [.. _ends.Where(e => isInbound || e.IsLive)];
+        int inbound = counted.Count(e => e.IsInbound), outbound = counted.Length - inbound;
+        return counted.Length >= Limits.Total || counted.Count(e => e.Remote == peer) >= Limits.PerPeer
             || (isInbound ? inbound >= Limits.Inbound : outbound >= Limits.Outbound);
     }
 

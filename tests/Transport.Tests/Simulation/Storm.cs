@@ -175,7 +175,8 @@ internal sealed class Storm : IAsyncDisposable
         for (int i = 0; i < _swarms.Count; i++)
         {
             Swarm swarm = _swarms[i];
-            text.AppendLine($"node {i}: {string.Join(", ", swarm.Connections.Select(c => $"{(c.IsInbound ? "<" : ">")}{c.RemoteAddress}"))}");
+            var connections = swarm.Connections.Select(c => $"{(c.IsInbound ? "<" : ">")}{c.RemoteAddress}");
+            text.AppendLine($"node {i}: {string.Join(", ", connections)}");
             foreach (Swarm peer in _swarms.Where(p => p != swarm))
                 text.AppendLine($"  dials to {peer.LocalPeer}: {swarm.DialCount(peer.LocalPeer)}");
         }
