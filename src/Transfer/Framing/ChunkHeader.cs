@@ -12,6 +12,9 @@ internal enum ChunkFlags : ushort
     /// The chunk is the whole file: no <see cref="MessageType.FileEnd"/> follows, the file's root digest follows from the chunk's.
     /// </summary>
     WholeFile = 1,
+
+    /// <summary>The chunk is a hole of a sparse file: no payload follows, the digest is that of as many zeros.</summary>
+    Hole = 2,
 }
 
 /// <summary>The fixed header in front of a chunk's payload (docs/wire-format.md, "Chunk frames").</summary>
@@ -19,6 +22,12 @@ internal readonly record struct ChunkHeader(uint FileId, ChunkFlags Flags, long 
 {
     /// <summary>Its size: file u32, flags u16, reserved u16, offset u64, length u32, digest 16 bytes.</summary>
     public const int Size = 36;
+
+    /// <summary>Whether the chunk is zeros that are not sent.</summary>
+    public bool IsHole => (Flags & ChunkFlags.Hole) != 0;
+
+    /// <summary>Bytes that follow the header.</summary>
+    public int PayloadLength => IsHole ? 0 : Length;
 
     public void Write(Span<byte> destination)
     {
@@ -35,7 +44,7 @@ internal readonly record struct ChunkHeader(uint FileId, ChunkFlags Flags, long 
     public static ChunkHeader Parse(ReadOnlySpan<byte> source)
     {
         ushort flags = BinaryPrimitives.ReadUInt16BigEndian(source[4..]);
-        if ((flags & ~(ushort)ChunkFlags.WholeFile) != 0) throw Malformed($"unknown flags {flags:x4}");
+        if ((flags & ~(ushort)(ChunkFlags.WholeFile | ChunkFlags.Hole)) != 0) throw Malformed($"unknown flags {flags:x4}");
         if (BinaryPrimitives.ReadUInt16BigEndian(source[6..]) != 0) throw Malformed("a reserved field is not zero");
         ulong offset = BinaryPrimitives.ReadUInt64BigEndian(source[8..]);
         if (offset > long.MaxValue - TransferProtocol.MaxChunkLength) throw Malformed("the offset is out of range");

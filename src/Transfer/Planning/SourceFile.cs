@@ -11,6 +11,7 @@ internal sealed class SourceFile : IDisposable
     private readonly SourceEntry _source;
     private readonly LinuxHandle? _handle; // on Linux
     private readonly PortableFile? _file; // elsewhere
+    private bool _isSparse; // takes less room than it is long; written when the file is opened and looked at again
 
     private SourceFile(SourceEntry source, LinuxHandle? handle, PortableFile? file)
     {
@@ -76,11 +77,25 @@ internal sealed class SourceFile : IDisposable
             if (result != 0) throw LinuxError.From(-result, "look at", _source.FullPath);
         }
 
+        _isSparse = stat.AllocatedBytes < stat.Size;
         return stat.Kind != StorageKind.File
             || stat.Size != _source.Entry.Size
             || stat.ModifiedUnixNanoseconds != _source.Entry.ModifiedUnixNanoseconds
             || stat.FileId != _source.FileId
             || stat.Device != _source.Device;
+    }
+
+    /// <summary>
+    /// Whether the range is a hole as far as the system tells: it reads as zeros and takes no room. False where it cannot tell. By one
+    /// reader at a time.
+    /// </summary>
+    public bool IsHole(long offset, long length)
+    {
+        if (!_isSparse || _handle is null) return false;
+        using LinuxHandle.Lease own = _handle.Use();
+        long data = LinuxCalls.Seek(own.Descriptor, offset, LinuxCalls.SeekData);
+        if (data < 0) return System.Runtime.InteropServices.Marshal.GetLastPInvokeError() == LinuxError.NoData;
+        return data >= offset + length;
     }
 
     /// <inheritdoc/>

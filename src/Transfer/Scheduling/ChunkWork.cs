@@ -20,11 +20,11 @@ internal sealed class ChunkWork
     /// <summary>Which of its file's chunks this is.</summary>
     public long Index { get; private set; }
 
-    /// <summary>The payload; <see cref="ChunkHeader.Length"/> bytes of the block.</summary>
-    public ReadOnlyMemory<byte> Payload => _block!.Memory[..Header.Length];
+    /// <summary>The payload; <see cref="ChunkHeader.PayloadLength"/> bytes of the block.</summary>
+    public ReadOnlyMemory<byte> Payload => _block is null ? default : _block.Memory[..Header.PayloadLength];
 
-    /// <summary>Takes over <paramref name="block"/>, and <paramref name="charged"/> bytes taken from <paramref name="budget"/>.</summary>
-    public void Set(in ChunkHeader header, long index, IMemoryOwner<byte> block, MemoryBudget budget, int charged)
+    /// <summary>Takes over <paramref name="block"/> (null: a hole), and <paramref name="charged"/> bytes taken from <paramref name="budget"/>.</summary>
+    public void Set(in ChunkHeader header, long index, IMemoryOwner<byte>? block, MemoryBudget budget, int charged)
     {
         Header = header;
         Index = index;

@@ -102,6 +102,14 @@ internal sealed class ReadStage(
         cancellationToken.ThrowIfCancellationRequested();
         int length = ChunkSize.LengthOf(index, file.Entry.Size, file.ChunkSize);
         bool whole = file.Chunks == 1;
+        if (content.IsHole(index * file.ChunkSize, length))
+        {
+            if (whole) ThrowIfChanged(content, file.Entry);
+            await QueueAsync(file, index, length, _digester.OfZeros(length), ChunkFlags.Hole, null, 0, isRepair, cancellationToken)
+                .ConfigureAwait(false);
+            return;
+        }
+
         int charged = BlockLength(length);
         clock.Enter(Stage.WaitingForLanes);
         await budget.TakeAsync(charged, cancellationToken).ConfigureAwait(false);
@@ -121,11 +129,19 @@ internal sealed class ReadStage(
         }
 
         UInt128 digest = Digester.Of(block.Memory.Span[..length]);
+        await QueueAsync(file, index, length, digest, ChunkFlags.None, block, charged, isRepair, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask QueueAsync(
+        OutgoingFile file, long index, int length, UInt128 digest, ChunkFlags flags, IMemoryOwner<byte>? block, int charged, bool isRepair,
+        CancellationToken cancellationToken)
+    {
+        if (file.Chunks == 1) flags |= ChunkFlags.WholeFile;
         if (file.Knows(index)) state.Transfer.Meter.AddResent(length);
         bool changed = file.Learn(index, digest);
         ChunkWork work = works.Get();
         work.Set(
-            new ChunkHeader(file.Entry.Id, whole ? ChunkFlags.WholeFile : ChunkFlags.None, index * file.ChunkSize, length, digest),
+            new ChunkHeader(file.Entry.Id, flags, index * file.ChunkSize, length, digest),
             index, block, budget, charged);
         clock.Enter(Stage.WaitingForLanes);
         try

@@ -59,13 +59,19 @@ internal sealed class SendLane(
     {
         // From here on the chunk is this lane's to deliver: if it is lost, the lane's end says so.
         sent.Add(new SentChunk(work.Header.FileId, work.Index, work.Header.Length));
-        Missing = work.Header.Length;
+        Missing = work.Header.PayloadLength;
         try
         {
             clock.Enter(Stage.HeldBack);
-            await throttle.EnterAsync(work.Header.Length, cancellationToken).ConfigureAwait(false);
+            await throttle.EnterAsync(Math.Max(work.Header.PayloadLength, ChunkHeader.Size), cancellationToken).ConfigureAwait(false);
             work.Header.Write(output.GetSpan(ChunkHeader.Size));
             output.Advance(ChunkHeader.Size);
+            if (work.Header.IsHole)
+            {
+                ThrowIfClosed(await output.FlushAsync(cancellationToken).ConfigureAwait(false));
+                meter.AddPresent(work.Header.Length);
+            }
+
             for (ReadOnlyMemory<byte> rest = work.Payload; !rest.IsEmpty;)
             {
                 int slice = Math.Min(rest.Length, throttle.Slice);

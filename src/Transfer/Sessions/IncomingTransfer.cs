@@ -108,7 +108,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         bool whole = entry.Size <= chunkSize;
         if (header.Offset >= entry.Size || header.Offset % chunkSize != 0
             || header.Length != ChunkSize.LengthOf(header.Offset / chunkSize, entry.Size, chunkSize)
-            || header.Flags != (whole ? ChunkFlags.WholeFile : ChunkFlags.None))
+            || (header.Flags & ~ChunkFlags.Hole) != (whole ? ChunkFlags.WholeFile : ChunkFlags.None))
         {
             violation = $"{header.Length} bytes at {header.Offset} are no chunk of file {header.FileId}";
             return null;
@@ -145,7 +145,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             bool isNew = false;
             try
             {
-                isNew = content.WriteChunk(header.Offset / file.ChunkSize, payload, header.Digest);
+                long index = header.Offset / file.ChunkSize;
+                isNew = header.IsHole ? content.WriteHole(index, header.Digest) : content.WriteChunk(index, payload, header.Digest);
             }
             finally
             {
@@ -159,7 +160,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
             if (isNew)
             {
-                Transfer.Meter.AddMoved(payload.Length);
+                if (header.IsHole) Transfer.Meter.AddPresent(header.Length);
+                else Transfer.Meter.AddMoved(payload.Length);
             }
             else
             {
@@ -169,7 +171,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
             lock (file.Gate)
             {
-                if (header.Flags == ChunkFlags.WholeFile) file.Root = Digester.RootOf(header.Digest);
+                if ((header.Flags & ChunkFlags.WholeFile) != 0) file.Root = Digester.RootOf(header.Digest);
                 if (Verify(file)) received = file;
             }
         }

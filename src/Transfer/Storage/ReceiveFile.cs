@@ -71,9 +71,10 @@ internal sealed class ReceiveFile : IDisposable
         try
         {
             Span<byte> chunk = buffer.AsSpan(0, length);
-            good = _data is { } data
-                && data.Read(index * Staged.Map.ChunkSize, chunk) == length
-                && XxHash128.HashToUInt128(chunk) == digest;
+            int read = _data?.Read(index * Staged.Map.ChunkSize, chunk) ?? -1;
+            // a hole at the end is not in the file before it is published; what is not zeros has another digest
+            if (read >= 0) chunk[read..].Clear();
+            good = read >= 0 && XxHash128.HashToUInt128(chunk) == digest;
         }
         catch (TransferException e) when (e.Error == TransferError.StorageFault)
         {
@@ -118,13 +119,32 @@ internal sealed class ReceiveFile : IDisposable
             { Path = Entry.Path };
         }
 
+        return Write(index, payload, digest);
+    }
+
+    /// <summary>
+    /// Keeps a chunk of zeros as a hole; the caller has verified that the digest is that of zeros. Otherwise as
+    /// <see cref="WriteChunk"/>.
+    /// </summary>
+    public bool WriteHole(long index, UInt128 digest)
+    {
+        CheckIndex(index);
+        return Write(index, default, digest);
+    }
+
+    /// <summary>Writes a chunk; without payload, a hole.</summary>
+    private bool Write(long index, ReadOnlySpan<byte> payload, UInt128 digest)
+    {
         _store.ThrowIfFaulted();
         if (!Staged.Map.TryBeginWrite(index)) return false;
         bool written = false;
         try
         {
             IStorageFile data = _data ?? Create();
-            data.Write(index * Staged.Map.ChunkSize, payload);
+            long offset = index * Staged.Map.ChunkSize;
+            // behind the file's end there is a hole already; what a run left there that was cut off must go
+            if (payload.IsEmpty) data.MakeHole(offset, Staged.Map.LengthOf(index));
+            else data.Write(offset, payload);
             _dirty = true;
             written = true;
         }
@@ -138,7 +158,7 @@ internal sealed class ReceiveFile : IDisposable
             else Staged.Map.Abort(index);
         }
 
-        _store.CountWritten(payload.Length);
+        _store.CountWritten(Staged.Map.LengthOf(index));
         return true;
     }
 
@@ -166,6 +186,7 @@ internal sealed class ReceiveFile : IDisposable
                 _stage = Stage.Publishing;
                 synced = !_store.SyncsInBatches(Entry.Size);
                 IStorageFile data = _data ?? Create();
+                if (data.Stat().Size != Entry.Size) data.SetLength(Entry.Size); // it ends with a hole
                 data.SetAttributes(Entry.Mode, Entry.ModifiedUnixNanoseconds);
                 syncing = synced;
                 if (synced) data.Sync();

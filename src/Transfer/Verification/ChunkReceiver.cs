@@ -43,7 +43,13 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
     {
         while (await ReadHeaderAsync(cancellationToken).ConfigureAwait(false) is { } header)
         {
-            if (sink.Expects(header)) await ReceiveAsync(header, cancellationToken).ConfigureAwait(false);
+            if (header.IsHole)
+            {
+                if (!sink.Expects(header)) continue;
+                if (_digester.OfZeros(header.Length) != header.Digest) sink.Mismatched(header);
+                else await sink.StoreAsync(header, default, cancellationToken).ConfigureAwait(false);
+            }
+            else if (sink.Expects(header)) await ReceiveAsync(header, cancellationToken).ConfigureAwait(false);
             else await SkipAsync(header.Length, cancellationToken).ConfigureAwait(false);
         }
     }

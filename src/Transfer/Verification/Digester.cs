@@ -10,7 +10,10 @@ namespace FastShare.Transfer.Verification;
 /// </summary>
 internal sealed class Digester
 {
+    private static readonly byte[] Zeros = new byte[64 << 10];
+
     private readonly XxHash128 _hash = new(); // its single user
+    private (int Length, UInt128 Digest) _zeros; // its single user
 
     /// <summary>The digest of bytes at hand.</summary>
     public static UInt128 Of(ReadOnlySpan<byte> payload) => XxHash128.HashToUInt128(payload);
@@ -21,6 +24,15 @@ internal sealed class Digester
         if (payload.IsSingleSegment) return XxHash128.HashToUInt128(payload.FirstSpan);
         foreach (ReadOnlyMemory<byte> piece in payload) _hash.Append(piece.Span);
         return Finish();
+    }
+
+    /// <summary>The digest of as many zeros; the last one asked for is kept.</summary>
+    public UInt128 OfZeros(int length)
+    {
+        if (_zeros.Length == length) return _zeros.Digest;
+        for (int rest = length; rest > 0; rest -= Zeros.Length) _hash.Append(Zeros.AsSpan(0, Math.Min(rest, Zeros.Length)));
+        _zeros = (length, Finish());
+        return _zeros.Digest;
     }
 
     /// <summary>The root digest of a file of one chunk.</summary>

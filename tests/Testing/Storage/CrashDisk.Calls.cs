@@ -190,6 +190,16 @@ internal sealed partial class CrashDisk
             }
         }
 
+        public void MakeHole(long offset, long length)
+        {
+            lock (disk._gate) StorageZeros.Write(this, offset, length);
+        }
+
+        public void SetLength(long length)
+        {
+            lock (disk._gate) disk.Record(new Change(ChangeKind.Size, id, length));
+        }
+
         public void Reserve(long length)
         {
             lock (disk._gate)

@@ -167,6 +167,18 @@ internal sealed class FaultyStorage(IStorageSystem inner) : IStorageSystem
             file.Write(offset, source);
         }
 
+        public void MakeHole(long offset, long length)
+        {
+            owner.Count("MakeHole");
+            file.MakeHole(offset, length);
+        }
+
+        public void SetLength(long length)
+        {
+            owner.Count("SetLength");
+            file.SetLength(length);
+        }
+
         public void Reserve(long length)
         {
             owner.Count("Reserve");

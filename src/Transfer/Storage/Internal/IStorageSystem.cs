@@ -128,6 +128,14 @@ internal interface IStorageFile : IDisposable
     /// <summary>Writes all of it at an offset.</summary>
     void Write(long offset, ReadOnlySpan<byte> source);
 
+    /// <summary>
+    /// Makes a range read as zeros, without room on the disk where the system can. Does not make the file longer.
+    /// </summary>
+    void MakeHole(long offset, long length);
+
+    /// <summary>Makes the file as long; what comes in addition reads as zeros. Not while others write.</summary>
+    void SetLength(long length);
+
     /// <summary>Takes room on the disk for that many bytes from the start, where the system can; the file may become as long.</summary>
     void Reserve(long length);
 

@@ -30,6 +30,8 @@ internal static unsafe partial class LinuxCalls
 
     public const int LockExclusiveNonBlocking = 2 | 4; // LOCK_EX | LOCK_NB
     public const uint RenameNoReplace = 1;
+    public const int PunchHole = 1 | 2; // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+    public const int SeekData = 3; // SEEK_DATA
     public const uint StatBasic = 0x7FF; // STATX_BASIC_STATS
     public const int AdviceSequential = 2; // POSIX_FADV_SEQUENTIAL
 
@@ -165,6 +167,12 @@ internal static unsafe partial class LinuxCalls
 
     [LibraryImport(C, EntryPoint = "fallocate", SetLastError = true)]
     public static partial int Allocate(int file, int mode, long offset, long length);
+
+    [LibraryImport(C, EntryPoint = "ftruncate", SetLastError = true)]
+    public static partial int Truncate(int file, long length);
+
+    [LibraryImport(C, EntryPoint = "lseek", SetLastError = true)]
+    public static partial long Seek(int file, long offset, int whence);
 
     [LibraryImport(C, EntryPoint = "pread", SetLastError = true)]
     public static partial nint ReadAt(int file, byte* buffer, nint count, long offset);

@@ -11,6 +11,7 @@ internal static class LinuxError
     public const int NoEntry = 2; // ENOENT
     public const int Interrupted = 4; // EINTR
     public const int Io = 5; // EIO
+    public const int NoData = 6; // ENXIO, from SEEK_DATA: nothing but a hole from there on
     public const int Again = 11; // EAGAIN, also EWOULDBLOCK
     public const int Access = 13; // EACCES
     public const int Exists = 17; // EEXIST

@@ -33,6 +33,31 @@ internal sealed unsafe class LinuxFile(LinuxHandle handle, string label) : IStor
     }
 
     /// <inheritdoc/>
+    public void MakeHole(long offset, long length)
+    {
+        using LinuxHandle.Lease own = handle.Use();
+        while (LinuxCalls.Allocate(own.Descriptor, LinuxCalls.PunchHole, offset, length) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno == LinuxError.Interrupted) continue;
+            if (errno is not (LinuxError.NotSupported or LinuxError.NotImplemented)) throw LinuxError.From(errno, "make a hole in", label);
+            StorageZeros.Write(this, offset, length);
+            return;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void SetLength(long length)
+    {
+        using LinuxHandle.Lease own = handle.Use();
+        while (LinuxCalls.Truncate(own.Descriptor, length) != 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno != LinuxError.Interrupted) throw LinuxError.From(errno, "set the length of", label);
+        }
+    }
+
+    /// <inheritdoc/>
     public void Reserve(long length)
     {
         using LinuxHandle.Lease own = handle.Use();

@@ -226,6 +226,13 @@ internal sealed class PortableFile(FileStream stream, string path) : IStorageFil
     }
 
     /// <inheritdoc/>
+    public void MakeHole(long offset, long length) => StorageZeros.Write(this, offset, length);
+
+    /// <inheritdoc/>
+    public void SetLength(long length) =>
+        PortableError.Run("set the length of", path, () => RandomAccess.SetLength(stream.SafeFileHandle, length));
+
+    /// <inheritdoc/>
     public void Reserve(long length)
     {
         // the framework cannot, for a file that is open
