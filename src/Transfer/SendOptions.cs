@@ -70,6 +70,12 @@ public sealed class SendOptions
         }
     } = 16 << 20;
 
+    /// <summary>
+    /// Whether symbolic links are sent as links; one that leads out of what is sent is passed over and told as a failure, as all are
+    /// without this. What a link points to is never sent in its place. Default: no.
+    /// </summary>
+    public bool KeepLinks { get; init; }
+
     /// <summary>How long the peer may take to appear before the transfer fails. Default: 30 s.</summary>
     public TimeSpan WaitForPeer { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -25,6 +25,8 @@ internal sealed class Destinations(IStorageSystem? storage, TimeProvider time)
             Replace = answer.Replace,
             Quota = answer.Quota,
             Published = published,
+            // The manifest has none that leads out of the destination, and nothing is ever written by way of one.
+            AllowSymlinks = true,
             TimeProvider = time,
             Storage = storage ?? ReceiveStoreOptions.MachineStorage,
         };

@@ -19,7 +19,7 @@ internal sealed class SendState
         Transfer = transfer;
         Options = options;
         SenderName = senderName;
-        Manifest = new SourceManifest(paths);
+        Manifest = new SourceManifest(paths, options.KeepLinks);
         Key = TransferId.KeyOf(paths);
         Span<byte> instance = stackalloc byte[16];
         RandomNumberGenerator.Fill(instance);

@@ -6,7 +6,7 @@ namespace FastShare.Transfer.Sessions;
 /// The manifest of an outgoing transfer while it is being listed, and after: it outlives connections, so that a resumed transfer
 /// offers the same entries. Thread-safe.
 /// </summary>
-internal sealed class SourceManifest(IReadOnlyList<string> paths)
+internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks)
 {
     private readonly Lock _gate = new();
     private readonly EntryLog _entries = new(); // guarded by _gate
@@ -61,7 +61,7 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths)
     /// <exception cref="TransferException">Nothing can be sent at all.</exception>
     public void List(Action<long, long> added, Action<TransferException> failed, CancellationToken cancellationToken)
     {
-        var lister = new SourceLister(paths);
+        var lister = new SourceLister(paths, keepLinks);
         foreach (SourceEntry entry in lister.List())
         {
             cancellationToken.ThrowIfCancellationRequested();

@@ -36,6 +36,11 @@ internal sealed class TransferOptions
         CustomParser = Values.Rate,
     };
 
+    private readonly Option<bool> _links = new("--links")
+    {
+        Description = "Send symbolic links as links, where they stay within what is sent (otherwise they are passed over)",
+    };
+
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
@@ -43,6 +48,7 @@ internal sealed class TransferOptions
         command.Add(_streams);
         command.Add(_connections);
         command.Add(_rate);
+        command.Add(_links);
     }
 
     /// <summary>What the user chose.</summary>
@@ -52,6 +58,7 @@ internal sealed class TransferOptions
         Streams = parsed.GetValue(_streams),
         Connections = parsed.GetValue(_connections),
         RateLimit = parsed.GetValue(_rate),
+        KeepLinks = parsed.GetValue(_links),
         WaitForPeer = waitForPeer ?? new SendOptions().WaitForPeer,
     };
 }
