@@ -119,7 +119,7 @@ internal sealed partial class SimulatedNode
     private void CheckFailure(SimulatedCaller caller, SimulatedDial dial, TransportException error)
     {
         World.See("a dial that failed");
-        bool expired = World.Time.Now >= dial.Dial.Plan.Deadline ;
+        bool expired = World.Time.Now >= dial.Dial.Plan.Deadline;
         foreach (DialTarget target in dial.Dial.Plan.Targets)
         {
             SimulatedAttempt? real = dial.Attempts.FirstOrDefault(a => a.Target == target);
