@@ -3,8 +3,8 @@ using FastShare.Transport.Identity;
 namespace FastShare.Transport.Requests;
 
 /// <summary>
-/// Answers one request. The token fires when nobody waits for the answer any more: the connection is over, the time is up, or the
-/// protocol is being closed.
+/// Answers one request. The token fires when nobody waits for the answer any more: the connection is over, the requester gave up, the
+/// time is up, or the protocol is being closed.
 /// </summary>
 /// <remarks>
 /// Runs on the thread pool, several at once. A handler that throws has the stream reset, which the requester sees as an error; one

@@ -15,7 +15,13 @@ public sealed class CborCodecTests
 
     private static readonly FileQuery Query = new()
     {
-        Path = "a/ü", Offset = 1UL << 32, Length = null, Hash = [1, 23, 24, 255], Salt = [1, 23, 24, 255], Tags = ["x", ""], Deep = true,
+        Path = "a/ü",
+        Offset = 1UL << 32,
+        Length = null,
+        Hash = [1, 23, 24, 255],
+        Salt = [1, 23, 24, 255],
+        Tags = ["x", ""],
+        Deep = true,
     };
 
     // a7 map of 7; each key is text; fb/1b… numbers are the shortest that hold the value

@@ -104,7 +104,13 @@ public sealed class CborStructureTests
         var replies = new CborCodec<Reply>(Reply.Write, Reply.Read);
         byte[] query = CborCodecTests.Encode(queries, new FileQuery
         {
-            Path = "a/b", Offset = 70_000, Length = 3, Hash = [1, 200], Salt = [4], Tags = ["t"], Deep = false,
+            Path = "a/b",
+            Offset = 70_000,
+            Length = 3,
+            Hash = [1, 200],
+            Salt = [4],
+            Tags = ["t"],
+            Deep = false,
         });
         byte[] reply = CborCodecTests.Encode(replies, new Reply.File("name", 400));
         var random = new Random(5);

@@ -370,7 +370,9 @@ public sealed class ErrorReportingTests
             new StepCodec(Step.FailOnWriteResponse, Step.FailOnReadResponse),
             new RequestProtocolOptions
             {
-                Timeout = timeout ?? TimeSpan.FromMinutes(5), MaxConcurrentStreams = maxStreams, Direction = direction,
+                Timeout = timeout ?? TimeSpan.FromMinutes(5),
+                MaxConcurrentStreams = maxStreams,
+                Direction = direction,
             });
 
         private async ValueTask<Step> AnswerAsync(RequestContext context, bool omit, CancellationToken token)

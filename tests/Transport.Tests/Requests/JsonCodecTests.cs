@@ -12,7 +12,13 @@ public sealed class JsonCodecTests
 
     private static readonly FileQuery Query = new()
     {
-        Path = "a/ü", Offset = 1UL << 32, Length = null, Hash = [1, 23, 24, 255], Salt = [], Tags = ["x", "<&'+>"], Deep = true,
+        Path = "a/ü",
+        Offset = 1UL << 32,
+        Length = null,
+        Hash = [1, 23, 24, 255],
+        Salt = [],
+        Tags = ["x", "<&'+>"],
+        Deep = true,
     };
 
     private const string QueryText =

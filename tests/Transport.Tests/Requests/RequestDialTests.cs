@@ -121,7 +121,8 @@ public sealed class RequestDialTests
         var stuck = new GatedTransport(new TcpTransport()); // never opened
         Swarm a = await nodes.StartAsync(memory, null, (identity, transport) => new SwarmOptions
         {
-            Identity = identity, Transports = [transport, stuck],
+            Identity = identity,
+            Transports = [transport, stuck],
         });
         Swarm b = await nodes.StartAsync(memory, Multiaddr.Parse("/memory/b"));
         await using var answers = fixture.Answers(on: b);
@@ -185,7 +186,9 @@ public sealed class RequestDialTests
         await using RequestFixture fixture = await RequestFixture.StartAsync(
             configureB: (identity, transport) => new SwarmOptions
             {
-                Identity = identity, Transports = [transport], ConnectionPolicy = new DenyFirst(2),
+                Identity = identity,
+                Transports = [transport],
+                ConnectionPolicy = new DenyFirst(2),
             });
         fixture.Answers();
         var asks = fixture.Asks();
@@ -261,8 +264,11 @@ public sealed class RequestDialTests
         GatedTransport? gate = null;
         await using RequestFixture fixture = await RequestFixture.StartAsync((identity, transport) => new SwarmOptions
         {
-            Identity = identity, Transports = [gate = new GatedTransport(transport)], TimeProvider = time,
-            ConnectTimeout = TimeSpan.FromMinutes(1), DialTimeout = TimeSpan.FromMinutes(1),
+            Identity = identity,
+            Transports = [gate = new GatedTransport(transport)],
+            TimeProvider = time,
+            ConnectTimeout = TimeSpan.FromMinutes(1),
+            DialTimeout = TimeSpan.FromMinutes(1),
         });
         var asks = fixture.Asks();
         Task<ReadOnlyMemory<byte>> request = asks.SendAsync(fixture.B.LocalPeer, Bytes("?"), null, Token);
@@ -285,15 +291,22 @@ public sealed class RequestDialTests
         // Virtual time runs ahead of the work that a dial is; only the retries shall go by it.
         Swarm a = await nodes.StartAsync("a", (identity, transport) => new SwarmOptions
         {
-            Identity = identity, Transports = [transport], TimeProvider = time, DialTimeout = TimeSpan.FromDays(1),
-            ConnectTimeout = TimeSpan.FromDays(1), UpgradeTimeout = TimeSpan.FromDays(1), StreamNegotiationTimeout = TimeSpan.FromDays(1),
+            Identity = identity,
+            Transports = [transport],
+            TimeProvider = time,
+            DialTimeout = TimeSpan.FromDays(1),
+            ConnectTimeout = TimeSpan.FromDays(1),
+            UpgradeTimeout = TimeSpan.FromDays(1),
+            StreamNegotiationTimeout = TimeSpan.FromDays(1),
         });
         Swarm b = await nodes.StartAsync(null);
         await using var answers = fixture.Answers(on: b);
         await using var asks = fixture.Asks(on: a);
         var options = new RequestOptions
         {
-            Addresses = [Multiaddr.Parse("/memory/b")], Timeout = TimeSpan.FromDays(1), Retry = RetryPolicy.UntilDeadline,
+            Addresses = [Multiaddr.Parse("/memory/b")],
+            Timeout = TimeSpan.FromDays(1),
+            Retry = RetryPolicy.UntilDeadline,
         };
         IAsyncEnumerator<SwarmEvent> events = a.WatchAsync(Token).GetAsyncEnumerator(Token);
         Task<ReadOnlyMemory<byte>>[] requests =

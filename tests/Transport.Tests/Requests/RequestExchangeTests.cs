@@ -285,7 +285,9 @@ public sealed class RequestExchangeTests
         IAsyncEnumerable<RequestEvent> events = answers.WatchAsync(Token);
         var asks = fixture.Asks(new RequestProtocolOptions
         {
-            MaxRequestSize = 1000, MaxResponseSize = 1500, Direction = RequestDirection.Outbound,
+            MaxRequestSize = 1000,
+            MaxResponseSize = 1500,
+            Direction = RequestDirection.Outbound,
         });
         var strict = await FailsAsync(
             asks.SendAsync(fixture.B.LocalPeer, new byte[1001], null, Token), RequestFailure.LimitExceeded);
@@ -443,7 +445,10 @@ public sealed class RequestExchangeTests
         }, new RequestProtocolOptions { Timeout = TimeSpan.FromMinutes(1) });
         var asks = fixture.Asks(new RequestProtocolOptions
         {
-            Direction = RequestDirection.Outbound, MaxQueuedRequests = 2, MaxConcurrentStreams = 1, Timeout = TimeSpan.FromMinutes(1),
+            Direction = RequestDirection.Outbound,
+            MaxQueuedRequests = 2,
+            MaxConcurrentStreams = 1,
+            Timeout = TimeSpan.FromMinutes(1),
         });
         await fixture.A.ConnectAsync(fixture.B.LocalPeer, cancellationToken: Token);
         OutboundRequest<ReadOnlyMemory<byte>>[] requests =
@@ -468,7 +473,10 @@ public sealed class RequestExchangeTests
         });
         var asks = fixture.Asks(new RequestProtocolOptions
         {
-            Direction = RequestDirection.Outbound, MaxQueuedBytes = 10, MaxConcurrentStreams = 1, WhenFull = QueueFullMode.Fail,
+            Direction = RequestDirection.Outbound,
+            MaxQueuedBytes = 10,
+            MaxConcurrentStreams = 1,
+            WhenFull = QueueFullMode.Fail,
         });
         await fixture.A.ConnectAsync(fixture.B.LocalPeer, cancellationToken: Token);
         await Eventually.BecomesTrueAsync(() => asks.Client!.Queue.PeerCount == 1, "the connection is known");

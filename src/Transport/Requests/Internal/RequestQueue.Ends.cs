@@ -34,7 +34,8 @@ internal sealed partial class RequestQueue<TConnection>
                 TimeSpan negotiating = negotiated > request.Since ? negotiated - request.Since : TimeSpan.Zero; // or it was counted
                 request.Spent = spent with
                 {
-                    Negotiating = spent.Negotiating + negotiating, Exchanging = spent.Exchanging + (time - negotiating),
+                    Negotiating = spent.Negotiating + negotiating,
+                    Exchanging = spent.Exchanging + (time - negotiating),
                 };
                 break;
         }
