@@ -76,6 +76,25 @@ public sealed class ComingAndGoingInterfacesTests : IDisposable
         Assert.DoesNotContain(watch.Events("peerExpired"), e => Names(e, peer, "10.77.0.1"));
     }
 
+    [Fact(Timeout = HangLimit)]
+    public async Task Discovery_over_IPv6_alone()
+    {
+        await using TwoHosts lan = await TwoHosts.CreateAsync();
+        await IpAsync(lan.A, "address", "flush", "dev", "eth0", "scope", "global");
+        await IpAsync(lan.B, "address", "flush", "dev", "eth0", "scope", "global");
+        await using LineProcess receive = TwoHosts.FastShare(lan.A, "receive", _folder, "--yes", "--ephemeral", "--listen", "/ip6/::/tcp/0");
+        string peer = (await receive.EventAsync("listening")).GetProperty("peer").GetString()!;
+        await using LineProcess ping = TwoHosts.FastShare(lan.B, "ping", peer, "--count", "1", "--ephemeral", "--listen", "/ip6/::/tcp/0");
+        (int exit, string errors) = await ping.ExitAsync();
+        Assert.True(exit == 0, errors);
+        JsonElement found = Assert.Single(ping.Events("peerFound"), e => e.GetProperty("peer").GetString() == peer);
+        Assert.All(found.GetProperty("addresses").EnumerateArray(), address =>
+        {
+            Assert.StartsWith("/ip6zone/", address.GetString(), StringComparison.Ordinal); // link-local, on the interface that heard it
+            Assert.Contains("/ip6/fe80:", address.GetString()!, StringComparison.Ordinal);
+        });
+    }
+
     private static bool Names(JsonElement e, string peer, string ip) =>
         e.GetProperty("peer").GetString() == peer
         && e.GetProperty("addresses").ToString().Contains($"/ip4/{ip}/tcp/", StringComparison.Ordinal);

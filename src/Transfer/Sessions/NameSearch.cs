@@ -10,6 +10,9 @@ internal sealed class NameSearch(FastShareNode node, string name, PeerId? expect
     /// <summary>After a match, how long to listen for a second peer of the same name before trusting that it is the only one.</summary>
     private static readonly TimeSpan Doubt = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>After a peer could not be asked, how long to wait before it is asked again: it is announced as found only once.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+
     /// <summary>Peers asked at once.</summary>
     private const int MaxQuestions = 16;
 
@@ -62,6 +65,7 @@ internal sealed class NameSearch(FastShareNode node, string name, PeerId? expect
         _ = tasks.Run(async stopping =>
         {
             await _questions.WaitAsync(stopping).ConfigureAwait(false);
+            bool answered = true;
             try
             {
                 if (await node.GetPeerNameAsync(peer, stopping).ConfigureAwait(false) != name) return;
@@ -70,13 +74,17 @@ internal sealed class NameSearch(FastShareNode node, string name, PeerId? expect
             }
             catch (TransportException)
             {
-                // Not reachable now: asked again when it is announced again.
-                lock (_gate) _asked.Remove(peer);
+                answered = false; // not reachable now, or too busy to answer in time
             }
             finally
             {
                 _questions.Release();
             }
+
+            if (answered) return;
+            await Task.Delay(Pause, time, stopping).ConfigureAwait(false);
+            lock (_gate) _asked.Remove(peer);
+            if (node.DiscoveredPeers.Any(known => known.Peer == peer)) Ask(tasks, peer); // one that is gone is asked when it is back
         });
     }
 }

@@ -100,6 +100,23 @@ public sealed class FastShareNodeTests : IDisposable
     }
 
     [Fact]
+    public async Task A_peer_that_cannot_be_asked_for_its_name_at_first_is_asked_again()
+    {
+        await using FastShareNode seeker = await StartAsync("seeker", memory: true);
+        using PeerIdentity identity = PeerIdentity.Generate();
+        var address = Multiaddr.Parse($"/memory/late-{Guid.NewGuid():N}");
+        await using IAsyncEnumerator<SwarmEvent> events = seeker.Swarm.WatchAsync().GetAsyncEnumerator();
+        Task<PeerId> search = seeker.FindPeerByNameAsync("late", TimeSpan.FromSeconds(50));
+        ValueTask<bool> dialed = events.MoveNextAsync();
+        _hub.Announce(identity.PeerId, address); // the only announcement, and nobody listens there yet
+        while (await dialed && events.Current is not SwarmEvent.DialFailed) dialed = events.MoveNextAsync();
+
+        await using FastShareNode late = await FastShareNode.StartAsync(
+            new FastShareOptions { Name = "late", Identity = identity, Transports = [_memory], Listen = [address] });
+        Assert.Equal(late.Id, await search);
+    }
+
+    [Fact]
     public async Task Two_peers_of_one_name_are_told_apart_by_refusing()
     {
         await using FastShareNode one = await StartAsync("twin", memory: true);

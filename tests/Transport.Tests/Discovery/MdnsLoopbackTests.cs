@@ -20,7 +20,8 @@ public sealed class MdnsLoopbackTests
         private readonly ConcurrentDictionary<PeerId, TaskCompletionSource<IReadOnlyList<Multiaddr>>> _found = new();
         private readonly ConcurrentDictionary<PeerId, TaskCompletionSource> _expired = new();
 
-        public Node(string service) => _discovery = new MdnsDiscovery(new MdnsOptions { ServiceName = service, Interfaces = ["lo"] });
+        public Node(string service, bool useIPv6 = true) =>
+            _discovery = new MdnsDiscovery(new MdnsOptions { ServiceName = service, Interfaces = ["lo"], UseIPv6 = useIPv6 });
 
         public PeerId Id => _identity.PeerId;
 
@@ -75,6 +76,18 @@ public sealed class MdnsLoopbackTests
         int count = b.Events.Count;
         await a.DisposeAsync();
         Assert.Equal(count, b.Events.Count);
+    }
+
+    [Fact]
+    public async Task Discovery_over_IPv4_alone()
+    {
+        string service = UniqueService();
+        await using var a = new Node(service, useIPv6: false);
+        await using var b = new Node(service, useIPv6: false);
+        await a.StartAsync("/ip4/0.0.0.0/tcp/4001");
+        await b.StartAsync("/ip4/0.0.0.0/tcp/5001");
+        Assert.Equal([Multiaddr.Parse("/ip4/127.0.0.1/tcp/5001").WithPeerId(b.Id)], await a.Found(b));
+        Assert.Equal([Multiaddr.Parse("/ip4/127.0.0.1/tcp/4001").WithPeerId(a.Id)], await b.Found(a));
     }
 
     [Fact]
