@@ -247,7 +247,7 @@ public sealed class RequestExchangeTests
     {
         var time = new FakeTimeProvider();
         await using RequestFixture fixture = await RequestFixture.StartAsync(
-            configureB: (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], TimeProvider = time });
+            configureB: (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], TimeProvider = time, IdleTimeout = Timeout.InfiniteTimeSpan });
         TaskCompletionSource entered = Signal();
         var answers = fixture.Answers(async (_, request, token) =>
         {

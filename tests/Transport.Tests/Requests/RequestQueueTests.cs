@@ -224,7 +224,8 @@ public sealed class RequestQueueTests
         Link denied = _bench.Up();
         QueuedRequest<Link> later = _bench.Begin(seconds: 10);
         denied.IsLive = false;
-        foreach (RequestFlight<Link> flight in _bench.Flights.ToArray()) _bench.Fail(flight, RequestFailure.ConnectionClosed, FlightReach.NotBegun);
+        foreach (RequestFlight<Link> flight in _bench.Flights.ToArray())
+            _bench.Fail(flight, RequestFailure.ConnectionClosed, FlightReach.NotBegun);
         _bench.Down(denied);
         Assert.Empty(_bench.Failures);
         Assert.Equal(2, _bench.Wishes.Count);
@@ -253,6 +254,22 @@ public sealed class RequestQueueTests
         Assert.True(_bench.Now > TimeSpan.FromSeconds(2), "it pauses between");
         Assert.Equal(RequestFailure.ConnectionClosed, Assert.Single(_bench.Failures).Error.Failure);
         Assert.Equal(0, _bench.Queue.PendingCount);
+    }
+
+    [Fact]
+    public void A_request_that_lost_connection_after_connection_does_not_pause_while_another_is_up()
+    {
+        QueuedRequest<Link> request = _bench.Begin();
+        for (int i = 0; i < 3; i++)
+        {
+            Link lost = i == 0 ? _bench.Up() : _bench.Flights[^1].Connection;
+            Link next = _bench.Up();
+            lost.IsLive = false;
+            _bench.Fail(_bench.Flights[^1], RequestFailure.ConnectionClosed, FlightReach.NotBegun); // later than the next is up
+            Assert.Equal(RequestState.InFlight, request.State);
+            Assert.Same(next, _bench.Flights[^1].Connection);
+            _bench.Down(lost);
+        }
     }
 
     [Theory]

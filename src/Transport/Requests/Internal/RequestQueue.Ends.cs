@@ -5,7 +5,7 @@ internal sealed partial class RequestQueue<TConnection>
 {
     /// <summary>
     /// Connections that may be lost under a request before it is begun, as when a policy closes each at once. The deadline usually
-    /// comes first: from the second on the request pauses before it goes on.
+    /// comes first: from the second on the request pauses before it goes on, unless another connection is up already.
     /// </summary>
     private const int MaxDetours = 16;
 
@@ -91,7 +91,7 @@ internal sealed partial class RequestQueue<TConnection>
         }
 
         if (!held) queue.HeldBytes += request.Size;
-        if (request.Detours == 1)
+        if (request.Detours == 1 || queue.IsConnected(isLive))
         {
             Requeue(queue, request, now);
             return;
