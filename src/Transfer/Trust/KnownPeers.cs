@@ -244,7 +244,8 @@ public sealed class KnownPeers
     }
 
     private static TransferException Broken(string path, string what) => new(
-        TransferError.StorageFault, $"the file of known peers '{path}' cannot be used: {what}; correct it, or move it away") { Path = path };
+        TransferError.StorageFault, $"the file of known peers '{path}' cannot be used: {what}; correct it, or move it away")
+    { Path = path };
 
     // A name is shown to people and stands on a line of its own.
     private static string Clean(string name, PeerId peer)

@@ -9,6 +9,7 @@ public sealed class ExitCodeTests
     [Theory]
     [InlineData(TransferError.Unknown, 1)]
     [InlineData(TransferError.PeerNotReachable, 3)]
+    [InlineData(TransferError.IdentityChanged, 3)]
     [InlineData(TransferError.ConnectionLost, 3)]
     [InlineData(TransferError.Refused, 4)]
     [InlineData(TransferError.CancelledByPeer, 1)]
@@ -38,7 +39,7 @@ public sealed class ExitCodeTests
         Assert.Equal(code, ExitCodes.For(new TransportException(error, "")));
 
     [Fact]
-    public void Every_transfer_error_is_considered() => Assert.Equal(16, Enum.GetValues<TransferError>().Length);
+    public void Every_transfer_error_is_considered() => Assert.Equal(17, Enum.GetValues<TransferError>().Length);
 
     [Fact]
     public void Failed_files_share_their_code_or_the_general_one()

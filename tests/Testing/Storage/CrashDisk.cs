@@ -68,7 +68,7 @@ internal sealed partial class CrashDisk : IStorageSystem
             var disk = new CrashDisk { CanSyncFileSystem = CanSyncFileSystem };
             disk._nodes.Clear();
             disk._nodes.AddRange(_durable.Select(node => node.Copy()));
-            for (int id = disk._nodes.Count; id < _nodes.Count; id++) 
+            for (int id = disk._nodes.Count; id < _nodes.Count; id++)
             {
                 disk._nodes.Add(new Node(id, _nodes[id].Kind) { Mode = _nodes[id].FirstMode, Target = _nodes[id].Target });
             }

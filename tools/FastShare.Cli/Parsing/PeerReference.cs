@@ -96,7 +96,8 @@ internal sealed class PeerReference
         return new TransferException(
             TransferError.IdentityChanged,
             $"the peer named '{name}' has the key {found}, but the '{name}' known here since {owner.Since:yyyy-MM-dd} has {owner.Id}. It may be an "
-            + $"impostor. If that machine was set up anew, type: fastshare known forget {owner.Id}") { Peer = found };
+            + $"impostor. If that machine was set up anew, type: fastshare known forget {owner.Id}")
+        { Peer = found };
     }
 
     // How ids of Ed25519 and of RSA keys begin.
