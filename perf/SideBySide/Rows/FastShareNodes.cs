@@ -5,13 +5,15 @@ namespace FastShare.SideBySide.Rows;
 /// <summary>The <c>fastshare</c> command as a listener of its own, once per way of securing connections.</summary>
 internal static class FastShareNodes
 {
-    /// <summary>The command built beside this program in the same configuration.</summary>
+    /// <summary>The native executable that perf/setup.sh publishes, else the command built beside this program.</summary>
     public static string? Find()
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
-            string command = Path.Combine(folder.FullName, "tools", "FastShare.Cli", "bin", "Release", "net10.0", "fastshare");
-            if (File.Exists(command)) return command;
+            string native = Path.Combine(folder.FullName, "artifacts", "native", "fastshare");
+            string built = Path.Combine(folder.FullName, "tools", "FastShare.Cli", "bin", "Release", "net10.0", "fastshare");
+            if (File.Exists(native)) return native;
+            if (File.Exists(built)) return built;
         }
 
         return null;
