@@ -11,6 +11,9 @@ public sealed partial class Swarm
     /// <summary>Metrics.</summary>
     internal TransportInstruments Instruments => _instruments;
 
+    /// <summary>Fires when the swarm begins to close.</summary>
+    internal CancellationToken Closing => _closing.Token;
+
     /// <summary>Serves a protocol no more, unless another handler has replaced this one. Streams under way go on.</summary>
     internal void RemoveHandler(string protocol, StreamHandler handler) =>
         _handlers.TryRemove(new KeyValuePair<string, StreamHandler>(protocol, handler));

@@ -27,6 +27,9 @@ public sealed partial class Swarm : IAsyncDisposable
     /// <summary>Attempts of <see cref="OpenStreamAsync"/> when the connection it was given dies under it.</summary>
     private const int OpenAttempts = 3;
 
+    /// <summary>Events kept for one reader.</summary>
+    internal const int MaxUnreadEvents = 1024;
+
     private readonly SwarmOptions _options;
     private readonly IReadOnlyList<ITransport> _transports;
     private readonly ILogger _logger;
@@ -40,7 +43,7 @@ public sealed partial class Swarm : IAsyncDisposable
     private readonly InboundAdmission _admission;
     private readonly YamuxOptions _muxerOptions;
     private readonly ConcurrentDictionary<string, StreamHandler> _handlers = new(StringComparer.Ordinal);
-    private readonly SwarmEvents _events = new();
+    private readonly EventFeed<SwarmEvent> _events = new(MaxUnreadEvents);
     private readonly ConnectionObservers _observers;
     private readonly PeerStates _states;
     private readonly TransportInstruments _instruments;

@@ -12,8 +12,11 @@ namespace FastShare.Transport.Requests;
 /// </remarks>
 public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
 {
+    /// <summary>Events kept for one reader.</summary>
+    private const int MaxUnreadEvents = 4096;
+
     private readonly Swarm _swarm;
-    private readonly RequestEvents _events = new();
+    private readonly EventFeed<RequestEvent> _events = new(MaxUnreadEvents);
     private readonly CancellationTokenSource _closing = new(); // never disposed: it holds no timer
     private readonly RequestClient? _client;
     private readonly RequestServer<TRequest, TResponse>? _server;
@@ -22,7 +25,8 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
     private Task? _disposal; // _lock
 
     /// <summary>Serves the protocol on <paramref name="swarm"/> from now on, on the side or sides that its options say.</summary>
-    /// <param name="swarm">The node; it outlives this object.</param>
+    /// <remarks>Of several objects for one protocol on one node each sends requests; those that come in go to the latest.</remarks>
+    /// <param name="swarm">The node. When it is disposed, every pending request fails with <see cref="RequestFailure.Aborted"/>.</param>
     /// <param name="protocol">The protocol.</param>
     /// <param name="handler">Answers requests; needed, and allowed, if the protocol's direction includes inbound.</param>
     /// <exception cref="ArgumentException">A handler is missing or superfluous.</exception>

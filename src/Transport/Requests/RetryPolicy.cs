@@ -1,3 +1,5 @@
+using FastShare.Transport.Dialing.Internal;
+
 namespace FastShare.Transport.Requests;
 
 /// <summary>
@@ -48,11 +50,7 @@ public sealed class RetryPolicy
     /// <summary>The wait before the attempt that follows <paramref name="attempts"/> made.</summary>
     /// <param name="attempts">Attempts made, at least 1.</param>
     /// <param name="random">From 0 to below 1.</param>
-    internal TimeSpan DelayAfter(int attempts, double random)
-    {
-        double bound = Math.Min(MaxDelay.TotalMilliseconds, InitialDelay.TotalMilliseconds * Math.Pow(2, Math.Min(attempts - 1, 40)));
-        return TimeSpan.FromMilliseconds(bound * random);
-    }
+    internal TimeSpan DelayAfter(int attempts, double random) => DoublingPause.Bound(InitialDelay, MaxDelay, attempts - 1) * random;
 
     private static TimeSpan Checked(TimeSpan value)
     {

@@ -92,9 +92,9 @@ public sealed class ConnectionLifeTests
     public async Task The_last_events_do_not_push_each_other_out()
     {
         using PeerIdentity identity = PeerIdentity.Generate();
-        var events = new SwarmEvents();
+        var events = new EventFeed<SwarmEvent>(Swarm.MaxUnreadEvents);
         IAsyncEnumerable<SwarmEvent> reader = events.WatchAsync(Token);
-        for (int i = 0; i < SwarmEvents.Capacity + 10; i++) events.Publish(new SwarmEvent.Dialing(identity.PeerId, []));
+        for (int i = 0; i < Swarm.MaxUnreadEvents + 10; i++) events.Publish(new SwarmEvent.Dialing(identity.PeerId, []));
         events.BeginClosing();
         for (int i = 0; i < 500; i++)
             events.Publish(new SwarmEvent.DialFailed(identity.PeerId, new TransportException(TransportError.Aborted, $"{i}")));
@@ -106,7 +106,7 @@ public sealed class ConnectionLifeTests
             else Assert.Equal($"{failed++}", ((SwarmEvent.DialFailed)change).Error.Message);
         }
 
-        Assert.Equal((SwarmEvents.Capacity, 500), (dialing, failed));
+        Assert.Equal((Swarm.MaxUnreadEvents, 500), (dialing, failed));
     }
 
     [Fact]

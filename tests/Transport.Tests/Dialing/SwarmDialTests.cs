@@ -252,7 +252,7 @@ public sealed class SwarmDialTests
     [Fact]
     public async Task A_reader_that_does_not_read_loses_the_oldest_events_and_blocks_nobody()
     {
-        var events = new SwarmEvents();
+        var events = new EventFeed<SwarmEvent>(Swarm.MaxUnreadEvents);
         PeerId peer = PeerId.Parse("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA");
         IAsyncEnumerable<SwarmEvent> watching = events.WatchAsync(Token);
         for (int i = 0; i < 3000; i++)

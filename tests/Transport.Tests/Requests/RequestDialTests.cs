@@ -169,11 +169,13 @@ public sealed class RequestDialTests
 
             await all.Task.WaitAsync(token);
             return request;
-        });
-        var asks = fixture.Asks();
+        }, new RequestProtocolOptions { Timeout = TimeSpan.FromMinutes(5) });
+        // Handlers wait for each other: ten seconds are not for them.
+        var asks = fixture.Asks(new RequestProtocolOptions { Direction = RequestDirection.Outbound, Timeout = TimeSpan.FromMinutes(5) });
         await fixture.A.ConnectAsync(fixture.B.LocalPeer, cancellationToken: Token);
         await fixture.A.ConnectAsync(fixture.B.LocalPeer, new DialOptions { Condition = DialCondition.Always }, Token);
-        await Eventually.BecomesTrueAsync(() => fixture.A.ConnectionsTo(fixture.B.LocalPeer).Count == 2, "two connections");
+        await Eventually.BecomesTrueAsync(
+            () => asks.Client!.Queue.ConnectionCount(fixture.B.LocalPeer) == 2, "the queue has heard of both connections");
         int dials = fixture.A.DialCount(fixture.B.LocalPeer);
         await Task.WhenAll(Enumerable.Range(0, 20).Select(i => asks.SendAsync(fixture.B.LocalPeer, Bytes($"{i}"), null, Token)));
         Assert.Equal(dials, fixture.A.DialCount(fixture.B.LocalPeer));

@@ -31,9 +31,8 @@ internal sealed class RedialBackoff(Func<double> random)
     {
         // Failures of long ago say nothing about now.
         int earlier = _pauses.TryGetValue(peer, out RedialPause? last) && now - last.Until < Cap ? last.Failures : 0;
-        double bound = Math.Min(Cap.TotalMilliseconds, Base.TotalMilliseconds * Math.Pow(2, Math.Min(earlier, 30)));
         if (last is null && _pauses.Count >= MaxPeers) _pauses.Remove(_pauses.MinBy(p => p.Value.Until).Key);
-        return _pauses[peer] = new RedialPause(now + TimeSpan.FromMilliseconds(bound * random()), earlier + 1, why);
+        return _pauses[peer] = new RedialPause(now + DoublingPause.Bound(Base, Cap, earlier) * random(), earlier + 1, why);
     }
 
     /// <summary>There is reason to believe that the peer can be reached: a connection with it, or news of its addresses.</summary>

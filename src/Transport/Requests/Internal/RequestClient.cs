@@ -14,14 +14,21 @@ namespace FastShare.Transport.Requests.Internal;
 /// </remarks>
 internal sealed class RequestClient : IConnectionObserver
 {
+    /// <summary>Lists of steps that have grown beyond this are not kept.</summary>
+    private const int MaxSpareSteps = 64;
+
     /// <summary>The client whose steps this thread carries out, and those that came up meanwhile: they follow, not nest.</summary>
     [ThreadStatic]
     private static (RequestClient Client, List<RequestStep<PeerConnection>> Steps)? _carrying;
 
+    /// <summary>A list of steps that this thread may use again; empty.</summary>
+    [ThreadStatic]
+    private static List<RequestStep<PeerConnection>>? _spare;
+
     private readonly Swarm _swarm;
     private readonly string _protocol;
     private readonly RequestProtocolOptions _options;
-    private readonly RequestEvents _events;
+    private readonly EventFeed<RequestEvent> _events;
     private readonly RequestQueue<PeerConnection> _queue;
     private readonly ActivityCount _activity = new();
     private readonly TransportInstruments _instruments;
@@ -30,9 +37,10 @@ internal sealed class RequestClient : IConnectionObserver
     private readonly ITimer _timer;
     private readonly Lock _timerLock = new();
     private readonly IDisposable _subscription;
+    private readonly CancellationTokenRegistration _swarmCloses;
     private long _armed = long.MaxValue; // ticks for which the timer is set; written under _timerLock, read without
 
-    public RequestClient(Swarm swarm, string protocol, RequestProtocolOptions options, RequestEvents events, Func<double> random)
+    public RequestClient(Swarm swarm, string protocol, RequestProtocolOptions options, EventFeed<RequestEvent> events, Func<double> random)
     {
         _swarm = swarm;
         _protocol = protocol;
@@ -45,6 +53,7 @@ internal sealed class RequestClient : IConnectionObserver
         _timer = _time.CreateTimer(
             static client => ((RequestClient)client!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _subscription = swarm.Observe(this);
+        _swarmCloses = swarm.Closing.UnsafeRegister(static client => ((RequestClient)client!).FailAll(), this);
     }
 
     /// <summary>The queue, for tests.</summary>
@@ -62,7 +71,7 @@ internal sealed class RequestClient : IConnectionObserver
         Activity.Current = outer; // it ends elsewhere
         call.CountQueued(_instruments, _protocol);
         call.WatchCancellation(this);
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>> steps = NewSteps();
         _queue.Begin(call, Now, steps);
         Carry(steps);
         if (call.CancellationToken.IsCancellationRequested) Cancel(call); // it may have fired before the queue knew the call
@@ -71,7 +80,7 @@ internal sealed class RequestClient : IConnectionObserver
     /// <summary>Fails a request that cannot be sent at all.</summary>
     public void Refuse(OutboundCall call, RequestFailure failure, string message, Exception? cause)
     {
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>> steps = NewSteps();
         _queue.Refuse(call, failure, message, cause, Now, steps);
         Carry(steps);
     }
@@ -79,7 +88,7 @@ internal sealed class RequestClient : IConnectionObserver
     /// <summary>The caller gave the call up.</summary>
     public void Cancel(OutboundCall call)
     {
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>> steps = NewSteps();
         _queue.Cancel(call, Now, steps);
         Carry(steps);
     }
@@ -88,38 +97,45 @@ internal sealed class RequestClient : IConnectionObserver
     public async ValueTask CloseAsync()
     {
         _subscription.Dispose();
-        List<RequestStep<PeerConnection>> steps = [];
-        _queue.Close(Now, steps);
-        Carry(steps);
+        _swarmCloses.Unregister();
+        FailAll();
         await _timer.DisposeAsync().ConfigureAwait(false);
         await _activity.DrainAsync().ConfigureAwait(false);
     }
 
     void IConnectionObserver.ConnectionUp(PeerConnection connection)
     {
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>> steps = NewSteps();
         _queue.ConnectionUp(connection.Peer, connection, Now, steps);
         CarryElsewhere(steps);
     }
 
     void IConnectionObserver.ConnectionDown(PeerConnection connection, TransportException? reason)
     {
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>> steps = NewSteps();
         _queue.ConnectionDown(connection.Peer, connection, Now, steps);
         CarryElsewhere(steps);
     }
 
     void IConnectionObserver.PeerFound(PeerId peer)
     {
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>> steps = NewSteps();
         _queue.PeerFound(peer, Now, steps);
         CarryElsewhere(steps);
+    }
+
+    // Also when the swarm is disposed first: nothing shall wait for a next attempt that cannot come.
+    private void FailAll()
+    {
+        List<RequestStep<PeerConnection>> steps = NewSteps();
+        _queue.Close(Now, steps);
+        Carry(steps);
     }
 
     private void OnTimer()
     {
         lock (_timerLock) Volatile.Write(ref _armed, long.MaxValue);
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>> steps = NewSteps();
         _queue.Tick(Now, steps);
         Carry(steps);
     }
@@ -129,6 +145,7 @@ internal sealed class RequestClient : IConnectionObserver
     {
         if (steps.Count == 0)
         {
+            Reuse(steps);
             Arm();
             return;
         }
@@ -149,6 +166,7 @@ internal sealed class RequestClient : IConnectionObserver
         if (_carrying is { } outer && outer.Client == this)
         {
             outer.Steps.AddRange(steps);
+            Reuse(steps);
             return;
         }
 
@@ -163,7 +181,23 @@ internal sealed class RequestClient : IConnectionObserver
             _carrying = before;
         }
 
+        Reuse(steps);
         Arm();
+    }
+
+    // Steps are carried out by the thread that got them, mostly, so one list for each thread spares one for each request.
+    private static List<RequestStep<PeerConnection>> NewSteps()
+    {
+        List<RequestStep<PeerConnection>> steps = _spare ?? [];
+        _spare = null;
+        return steps;
+    }
+
+    private static void Reuse(List<RequestStep<PeerConnection>> steps)
+    {
+        if (steps.Capacity > MaxSpareSteps) return;
+        steps.Clear();
+        _spare = steps;
     }
 
     private void CarryOut(in RequestStep<PeerConnection> step)
@@ -228,12 +262,12 @@ internal sealed class RequestClient : IConnectionObserver
 
     private async Task ConnectAsync(ConnectionWish<PeerConnection> wish)
     {
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>>? steps = null;
         try
         {
             var options = new DialOptions { Condition = wish.Condition, WaitsForBackoff = wish.IsPatient };
             PeerConnection connection = await _swarm.ConnectAsync(wish.Peer, options, wish.Ended.Token).ConfigureAwait(false);
-            _queue.Connected(wish, connection, Now, steps);
+            _queue.Connected(wish, connection, Now, steps = NewSteps());
         }
         catch (OperationCanceledException) when (wish.Ended.IsCancellationRequested)
         {
@@ -243,10 +277,10 @@ internal sealed class RequestClient : IConnectionObserver
         {
             TransportException error = e as TransportException
                 ?? new TransportException(TransportError.Unknown, $"connecting {wish.Peer} failed: {e.Message}", e) { Peer = wish.Peer };
-            _queue.NotConnected(wish, error, Now, steps);
+            _queue.NotConnected(wish, error, Now, steps ??= NewSteps());
         }
 
-        Carry(steps);
+        if (steps is not null) Carry(steps);
         _activity.Leave();
     }
 
@@ -255,7 +289,7 @@ internal sealed class RequestClient : IConnectionObserver
         var call = (OutboundCall)flight.Request;
         PeerStream? stream = null;
         bool isCounted = false;
-        List<RequestStep<PeerConnection>> steps = [];
+        List<RequestStep<PeerConnection>>? steps = null;
         try
         {
             CancellationToken stopping = flight.Stopping.Token;
@@ -269,7 +303,7 @@ internal sealed class RequestClient : IConnectionObserver
                 throw new ResponseOmittedException();
 
             await stream.DisposeAsync().ConfigureAwait(false);
-            if (_queue.Succeeded(flight, Now, steps))
+            if (_queue.Succeeded(flight, Now, steps = NewSteps()))
             {
                 CountEnd(call, null);
                 if (_events.IsWatched) _events.Publish(new RequestEvent.ResponseReceived(call.Peer, new OutboundRequestId(call.Id)));
@@ -281,8 +315,9 @@ internal sealed class RequestClient : IConnectionObserver
             stream?.Reset();
             FlightReach reach = stream is null ? FlightReach.NotBegun
                 : e is TransportException { NotTaken: true } ? FlightReach.NotTaken : FlightReach.Unknown;
-            (RequestFailure failure, string message, bool isPassing) = Explain(e, flight);
+            (RequestFailure failure, string message, bool isPassing) = Explain(e, flight, stream?.Connection ?? flight.Connection);
             call.CountQueued(_instruments, _protocol);
+            steps ??= NewSteps();
             if (!_queue.Failed(flight, failure, message, e is ResponseOmittedException ? null : e, reach, isPassing, Now, steps))
                 call.CountDequeued(_instruments, _protocol);
         }
@@ -320,7 +355,9 @@ internal sealed class RequestClient : IConnectionObserver
         }
     }
 
-    private (RequestFailure Failure, string Message, bool IsPassing) Explain(Exception e, RequestFlight<PeerConnection> flight)
+    // The connection is that of the stream: of a surplus one, new streams go to what took its place.
+    private (RequestFailure Failure, string Message, bool IsPassing) Explain(
+        Exception e, RequestFlight<PeerConnection> flight, PeerConnection connection)
     {
         PeerId peer = flight.Request.Peer;
         switch (e)
@@ -334,12 +371,12 @@ internal sealed class RequestClient : IConnectionObserver
                 return (RequestFailure.ResponseOmitted, $"{peer} ended the stream without a response", false);
             case TransportException { Error: TransportError.UnsupportedProtocol }:
                 return (RequestFailure.UnsupportedProtocols, $"{peer} does not serve {_protocol}", false);
-            case TransportException { Error: TransportError.LimitExceeded } limit:
+            case TransportException { Error: TransportError.LimitExceeded, NotTaken: false } limit:
                 return (RequestFailure.LimitExceeded, limit.Message, false);
             case TransportException { Error: TransportError.Timeout } late when flight.Stage == RequestStage.Negotiating:
                 return (RequestFailure.Timeout, late.Message, true);
             case TransportException { Error: TransportError.StreamReset or TransportError.ProtocolViolation } reset
-                when flight.Connection.IsLive:
+                when connection.IsLive || connection.Successor is not null: // a surplus one still carries streams to their end
                 return (RequestFailure.Io, reset.Message, true);
             case TransportException lost:
                 return (RequestFailure.ConnectionClosed, $"the connection with {peer} was lost: {lost.Message}", true);

@@ -1,3 +1,5 @@
+using FastShare.Transport.Dialing.Internal;
+
 namespace FastShare.Transport.Requests.Internal;
 
 // How requests end, and how they are tried again. All of it with the lock held.
@@ -97,9 +99,7 @@ internal sealed partial class RequestQueue<TConnection>
             return;
         }
 
-        double bound = Math.Min(
-            LongestPause.TotalMilliseconds, FirstPause.TotalMilliseconds * Math.Pow(2, request.Detours - 2));
-        BackOff(queue, request, TimeSpan.FromMilliseconds(bound * (0.5 + random() / 2)), now);
+        BackOff(queue, request, DoublingPause.Bound(FirstPause, LongestPause, request.Detours - 2) * (0.5 + random() / 2), now);
     }
 
     /// <summary>An attempt failed: the request waits for its next, or fails. Its state was closed, and it is in no queue.</summary>

@@ -31,6 +31,8 @@ internal sealed partial class RequestQueue<TConnection>
 
         public long HeldBytes { get; set; }
 
+        public int ConnectionCount => _slots.Count;
+
         /// <summary>Attempts whose end has not been reported.</summary>
         public int InFlight { get; set; }
 

@@ -62,6 +62,12 @@ internal sealed partial class RequestQueue<TConnection>(
         lock (_lock) return _peers.TryGetValue(peer, out PeerQueue? queue) ? queue.HeldCount + queue.Waiting.Count : 0;
     }
 
+    /// <summary>Connections to the peer that requests may go out on, as far as the queue has heard.</summary>
+    public int ConnectionCount(PeerId peer)
+    {
+        lock (_lock) return _peers.TryGetValue(peer, out PeerQueue? queue) ? queue.ConnectionCount : 0;
+    }
+
     /// <summary>Numbers a request and takes it, puts it to wait for room, or fails it.</summary>
     public void Begin(QueuedRequest<TConnection> request, TimeSpan now, List<RequestStep<TConnection>> steps)
     {

@@ -11,7 +11,7 @@ namespace FastShare.Transport.Requests.Internal;
 /// not read stays with the requester once its stream's window is used up, and the streams of a connection are bounded anyway.
 /// </remarks>
 internal sealed class RequestServer<TRequest, TResponse>(
-    RequestProtocol<TRequest, TResponse> protocol, RequestHandler<TRequest, TResponse> handler, RequestEvents events,
+    RequestProtocol<TRequest, TResponse> protocol, RequestHandler<TRequest, TResponse> handler, EventFeed<RequestEvent> events,
     TimeProvider time, TransportInstruments instruments, CancellationToken closing)
 {
     private readonly ConditionalWeakTable<PeerConnection, SemaphoreSlim> _places = [];

@@ -3,25 +3,29 @@ using FastShare.Transport.Dialing.Internal;
 
 namespace FastShare.Transport;
 
-/// <summary>Hands events to any number of readers, each at its own pace. Thread-safe.</summary>
-internal sealed class SwarmEvents
+/// <summary>
+/// Hands events to any number of readers, each at its own pace; costs nothing while there is none. Publishing never waits. Thread-safe.
+/// </summary>
+/// <param name="capacity">Events kept for one reader; then its oldest are lost.</param>
+internal sealed class EventFeed<T>(int capacity)
+    where T : class
 {
-    /// <summary>Events kept for one reader; then its oldest are lost.</summary>
-    public const int Capacity = 1024;
-
     private readonly Lock _lock = new();
-    private readonly List<Reader> _readers = []; // _lock
+    private Reader[] _readers = []; // replaced as a whole under _lock, read without
     private bool _closing; // _lock
     private bool _completed; // _lock
 
-    public void Publish(SwarmEvent change)
+    /// <summary>Whether anybody listens: otherwise events need not be made.</summary>
+    public bool IsWatched => Volatile.Read(ref _readers).Length > 0;
+
+    public void Publish(T change)
     {
         // Under the lock, so that all readers see one order.
         lock (_lock)
         {
             foreach (Reader reader in _readers)
             {
-                if (!_closing && reader.Events.Count >= Capacity) reader.Events.Dequeue();
+                if (!_closing && reader.Events.Count >= capacity) reader.Events.Dequeue();
                 reader.Events.Enqueue(change);
                 reader.News.Set();
             }
@@ -47,20 +51,20 @@ internal sealed class SwarmEvents
     }
 
     /// <summary>Events from this call on, not only from the first read.</summary>
-    public IAsyncEnumerable<SwarmEvent> WatchAsync(CancellationToken cancellationToken)
+    public IAsyncEnumerable<T> WatchAsync(CancellationToken cancellationToken)
     {
         var reader = new Reader();
-        lock (_lock) _readers.Add(reader);
+        lock (_lock) Volatile.Write(ref _readers, [.. _readers, reader]);
         return ReadAsync(reader, cancellationToken);
     }
 
-    private async IAsyncEnumerable<SwarmEvent> ReadAsync(Reader reader, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<T> ReadAsync(Reader reader, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         try
         {
             while (true)
             {
-                SwarmEvent? change;
+                T? change;
                 bool ended;
                 lock (_lock)
                 {
@@ -76,7 +80,7 @@ internal sealed class SwarmEvents
         }
         finally
         {
-            lock (_lock) _readers.Remove(reader);
+            lock (_lock) Volatile.Write(ref _readers, [.. _readers.Where(r => r != reader)]);
         }
     }
 
@@ -84,7 +88,7 @@ internal sealed class SwarmEvents
     private sealed class Reader
     {
         /// <summary>Guarded by the lock.</summary>
-        public Queue<SwarmEvent> Events { get; } = [];
+        public Queue<T> Events { get; } = [];
 
         /// <summary>Pulses when there is an event, or the end. Thread-safe.</summary>
         public AsyncPulse News { get; } = new();
