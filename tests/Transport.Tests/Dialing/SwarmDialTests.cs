@@ -1,36 +1,16 @@
-using System.Net;
 using System.Net.Sockets;
+using System.Net;
 using FastShare.Testing.Sockets;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Tests.Connections;
 
 namespace FastShare.Transport.Tests.Dialing;
 
 /// <summary>Dialing with the real stack: what the project exists for.</summary>
 public sealed class SwarmDialTests
 {
-    private const string Echo = "/test/echo/1";
-
     private static CancellationToken Token => TestContext.Current.CancellationToken;
-
-    private static async Task EchoAsync(PeerStream stream, CancellationToken token)
-    {
-        await stream.Input.CopyToAsync(stream.Output, token);
-        await stream.Output.CompleteAsync();
-    }
-
-    private static async Task<byte> AskAsync(PeerStream stream, byte question)
-    {
-        await using (stream)
-        {
-            await stream.Output.WriteAsync(new[] { question }, Token);
-            await stream.Output.CompleteAsync();
-            var answer = await stream.Input.ReadAtLeastAsync(1, Token);
-            byte result = answer.Buffer.FirstSpan[0];
-            stream.Input.AdvanceTo(answer.Buffer.End);
-            return result;
-        }
-    }
 
     [Theory]
     [InlineData(1)]
@@ -42,11 +22,11 @@ public sealed class SwarmDialTests
     {
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
-        b.Handle(Echo, EchoAsync);
+        b.Handle(Questions.Echo, Questions.EchoAsync);
         a.AddAddresses(b.LocalPeer, b.ListenAddresses);
-        byte[] answers = await Task.WhenAll(Enumerable.Range(0, requests).Select(
-            i => Task.Run(async () => await AskAsync(await a.OpenStreamAsync(b.LocalPeer, Echo, Token), (byte)i))));
-        Assert.Equal(Enumerable.Range(0, requests).Select(i => (byte)i), answers);
+        int[] answers = await Task.WhenAll(Enumerable.Range(0, requests).Select(
+            i => Task.Run(async () => await Questions.AskAsync(a, b.LocalPeer, i, Token))));
+        Assert.Equal(Enumerable.Range(0, requests), answers);
         Assert.Equal(1, a.DialCount(b.LocalPeer));
         Assert.Single(a.Connections);
         Assert.Single(b.Connections);
@@ -77,28 +57,28 @@ public sealed class SwarmDialTests
         for (int round = 0; round < 100; round++)
         {
             Swarm a = await nodes.StartAsync($"a{round}"), b = await nodes.StartAsync($"b{round}");
-            a.Handle(Echo, EchoAsync);
-            b.Handle(Echo, EchoAsync);
+            a.Handle(Questions.Echo, Questions.EchoAsync);
+            b.Handle(Questions.Echo, Questions.EchoAsync);
             a.AddAddresses(b.LocalPeer, b.ListenAddresses);
             b.AddAddresses(a.LocalPeer, a.ListenAddresses);
             using var start = new Barrier(2);
-            Task<byte> there = Task.Run(() => RequestAsync(a, b.LocalPeer, start, 1));
-            Task<byte> back = Task.Run(() => RequestAsync(b, a.LocalPeer, start, 2));
+            Task<int> there = Task.Run(() => RequestAsync(a, b.LocalPeer, start, 1));
+            Task<int> back = Task.Run(() => RequestAsync(b, a.LocalPeer, start, 2));
             Assert.Equal(1, await there);
             Assert.Equal(2, await back);
 
             // What each side holds stays usable.
             foreach (PeerConnection connection in a.Connections.Concat(b.Connections))
-                Assert.Equal(3, await AskAsync(await connection.OpenStreamAsync(Echo, Token), 3));
+                Assert.Equal(3, await Questions.AskAsync(await connection.OpenStreamAsync(Questions.Echo, Token), 3, Token));
             Assert.InRange(a.DialCount(b.LocalPeer), 0, 1);
             Assert.InRange(b.DialCount(a.LocalPeer), 0, 1);
             await Task.WhenAll(a.DisposeAsync().AsTask(), b.DisposeAsync().AsTask());
         }
 
-        static async Task<byte> RequestAsync(Swarm from, PeerId to, Barrier start, byte question)
+        static async Task<int> RequestAsync(Swarm from, PeerId to, Barrier start, int question)
         {
             start.SignalAndWait(Token);
-            return await AskAsync(await from.OpenStreamAsync(to, Echo, Token), question);
+            return await Questions.AskAsync(from, to, question, Token);
         }
     }
 
@@ -142,7 +122,7 @@ public sealed class SwarmDialTests
         Swarm a = await nodes.StartAsync("a");
         var error = await Assert.ThrowsAsync<TransportException>(async () => await a.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token));
         Assert.Equal(TransportError.InvalidOperation, error.Error);
-        error = await Assert.ThrowsAsync<TransportException>(async () => await a.OpenStreamAsync(a.LocalPeer, Echo, Token));
+        error = await Assert.ThrowsAsync<TransportException>(async () => await a.OpenStreamAsync(a.LocalPeer, Questions.Echo, Token));
         Assert.Equal(TransportError.InvalidOperation, error.Error);
     }
 
@@ -199,12 +179,12 @@ public sealed class SwarmDialTests
     {
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
-        b.Handle(Echo, EchoAsync);
+        b.Handle(Questions.Echo, Questions.EchoAsync);
         for (int round = 0; round < 20; round++)
         {
             PeerConnection first = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
             first.Abort(new TransportException(TransportError.ConnectionReset, "pulled the plug"));
-            Assert.Equal(9, await AskAsync(await a.OpenStreamAsync(b.LocalPeer, Echo, Token), 9));
+            Assert.Equal(9, await Questions.AskAsync(a, b.LocalPeer, 9, Token));
         }
     }
 
@@ -213,11 +193,11 @@ public sealed class SwarmDialTests
     {
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
-        b.Handle(Echo, EchoAsync);
+        b.Handle(Questions.Echo, Questions.EchoAsync);
         PeerConnection main = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         PeerConnection[] lanes = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => a.ConnectLaneAsync(b.LocalPeer, Token).AsTask()));
         Assert.Equal(4, lanes.Append(main).Distinct().Count());
-        foreach (PeerConnection lane in lanes) Assert.Equal(4, await AskAsync(await lane.OpenStreamAsync(Echo, Token), 4));
+        foreach (PeerConnection lane in lanes) Assert.Equal(4, await Questions.AskAsync(await lane.OpenStreamAsync(Questions.Echo, Token), 4, Token));
         Assert.Same(main, await a.ConnectAsync(b.LocalPeer, null, Token));
         Assert.Equal(1, a.DialCount(b.LocalPeer));
         Assert.Equal(4, a.Connections.Count);

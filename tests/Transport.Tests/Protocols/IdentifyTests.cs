@@ -1,11 +1,13 @@
 using System.Buffers;
 using CsCheck;
-using FastShare.Testing;
 using FastShare.Testing.Sockets;
+using FastShare.Testing;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
-using FastShare.Transport.Protocols;
 using FastShare.Transport.Protocols.Internal;
+using FastShare.Transport.Protocols;
+using FastShare.Transport.Tests.Connections;
+using FastShare.Transport.Tests.Multiplexing;
 
 namespace FastShare.Transport.Tests.Protocols;
 
@@ -153,7 +155,7 @@ public sealed class IdentifyTests
         Swarm a = await nodes.StartTcpAsync(
             (identity, transport) => new SwarmOptions { Identity = identity, Transports = [transport], AgentVersion = "alice/1" });
         Swarm b = await nodes.StartTcpAsync();
-        b.Handle("/b/only/1", SwarmConnectionTests.EchoAsync);
+        b.Handle("/b/only/1", Questions.EchoAsync);
         PeerConnection there = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         PeerDescription ofB = await there.IdentifyAsync(Token);
         await Eventually.BecomesTrueAsync(() => b.Connections.Count > 0, "the connection is listed");
@@ -202,7 +204,7 @@ public sealed class IdentifyTests
         await b.Connections[0].IdentifyAsync(Token);
         await using PeerStream push = await b.Connections[0].OpenStreamAsync(ProtocolIds.IdentifyPush, Token);
         await Identify.RespondAsync(push.Output, Frame(new ProtobufWriter().WriteString(3, "/new/1").ToArray()), Token);
-        Assert.Empty(await SwarmConnectionTests.ReadAllAsync(push.Input));
+        Assert.Empty(await push.Input.ReadToEndAsync(Token));
         await Eventually.BecomesTrueAsync(() => !ReferenceEquals(connection.Description, before), "the push was taken");
         Assert.Equal(["/new/1"], connection.Description!.Protocols);
         Assert.Equal(before.AgentVersion, connection.Description.AgentVersion);
@@ -221,7 +223,7 @@ public sealed class IdentifyTests
         await Assert.ThrowsAsync<TransportException>(async () =>
         {
             await Identify.RespondAsync(push.Output, Convert.FromHexString(Vector), Token); // the reset may be here before it has returned
-            await SwarmConnectionTests.ReadAllAsync(push.Input);
+            await push.Input.ReadToEndAsync(Token);
         });
         Assert.Same(before, connection.Description);
     }

@@ -1,7 +1,8 @@
 using System.Buffers.Binary;
 using FastShare.Testing.Sockets;
-using FastShare.Transport.Protocols;
 using FastShare.Transport.Protocols.Internal;
+using FastShare.Transport.Protocols;
+using FastShare.Transport.Tests.Multiplexing;
 
 namespace FastShare.Transport.Tests.Protocols;
 
@@ -50,7 +51,7 @@ public sealed class PingPerfTests
         }
 
         await stream.Output.CompleteAsync();
-        Assert.Empty(await SwarmConnectionTests.ReadAllAsync(stream.Input)); // ends in good order
+        Assert.Empty(await stream.Input.ReadToEndAsync(Token)); // ends in good order
     }
 
     [Fact]
@@ -67,7 +68,7 @@ public sealed class PingPerfTests
             TransportError.StreamReset,
             (await Assert.ThrowsAsync<TransportException>(() => Ping.ExchangeAsync(third, TimeProvider.System, Token))).Error);
         await first.Output.CompleteAsync();
-        await SwarmConnectionTests.ReadAllAsync(first.Input);
+        await first.Input.ReadToEndAsync(Token);
         await connection.PingAsync(Token);
     }
 
@@ -193,7 +194,7 @@ public sealed class PingPerfTests
         await using PeerStream stream = await connection.OpenStreamAsync(ProtocolIds.Perf, Token);
         await stream.Output.WriteAsync(new byte[7], Token);
         await stream.Output.CompleteAsync();
-        await Assert.ThrowsAsync<TransportException>(() => SwarmConnectionTests.ReadAllAsync(stream.Input));
+        await Assert.ThrowsAsync<TransportException>(() => stream.Input.ReadToEndAsync(Token));
         await connection.PingAsync(Token);
     }
 

@@ -1,9 +1,10 @@
-using System.IO.Pipelines;
-using FastShare.Testing;
 using FastShare.Testing.Sockets;
+using FastShare.Testing;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Protocols;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Tests.Connections;
+using FastShare.Transport.Tests.Multiplexing;
 
 namespace FastShare.Transport.Tests.Protocols;
 
@@ -35,16 +36,16 @@ public sealed class SwarmConnectionTests
     {
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
-        if (identified) b.Handle(Test, EchoAsync);
+        if (identified) b.Handle(Test, Questions.EchoAsync);
         PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         Assert.Equal(identified, (await connection.IdentifyAsync(Token)).Protocols.Contains(Test));
-        b.Handle(Test, EchoAsync);
+        b.Handle(Test, Questions.EchoAsync);
         await using PeerStream stream = await connection.OpenStreamAsync(Test, Token);
         Assert.Equal(Test, stream.Protocol);
         Assert.Same(connection, stream.Connection);
         await stream.Output.WriteAsync("hello"u8.ToArray(), Token);
         await stream.Output.CompleteAsync();
-        Assert.Equal("hello"u8.ToArray(), await ReadAllAsync(stream.Input));
+        Assert.Equal("hello"u8.ToArray(), await stream.Input.ReadToEndAsync(Token));
     }
 
     [Fact]
@@ -57,7 +58,7 @@ public sealed class SwarmConnectionTests
             await stream.Input.ReadAtLeastAsync(1, token);
             throw new InvalidOperationException("this handler is broken");
         });
-        b.Handle(Test, EchoAsync);
+        b.Handle(Test, Questions.EchoAsync);
         PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         await using PeerStream good = await connection.OpenStreamAsync(Test, Token);
         await good.Output.WriteAsync("one "u8.ToArray(), Token);
@@ -67,14 +68,14 @@ public sealed class SwarmConnectionTests
             var error = await Assert.ThrowsAsync<TransportException>(async () =>
             {
                 await bad.Output.WriteAsync(new byte[] { 1 }, Token); // the reset may be here before this write has returned
-                await ReadAllAsync(bad.Input);
+                await bad.Input.ReadToEndAsync(Token);
             });
             Assert.Equal(TransportError.StreamReset, error.Error);
         }
 
         await good.Output.WriteAsync("two"u8.ToArray(), Token);
         await good.Output.CompleteAsync();
-        Assert.Equal("one two"u8.ToArray(), await ReadAllAsync(good.Input));
+        Assert.Equal("one two"u8.ToArray(), await good.Input.ReadToEndAsync(Token));
         Assert.False(connection.Closed.IsCompleted);
     }
 
@@ -102,7 +103,7 @@ public sealed class SwarmConnectionTests
         stream.Input.AdvanceTo(first.Buffer.End);
         connection.Abort(new TransportException(TransportError.ConnectionReset, "pulled the plug"));
         await fired.Task.WaitAsync(Token);
-        await Assert.ThrowsAsync<TransportException>(() => ReadAllAsync(stream.Input));
+        await Assert.ThrowsAsync<TransportException>(() => stream.Input.ReadToEndAsync(Token));
         Assert.NotNull(await connection.Closed);
     }
 
@@ -119,7 +120,7 @@ public sealed class SwarmConnectionTests
             InterlockedMax(ref most, now);
             await release.Task.WaitAsync(token);
             Interlocked.Decrement(ref running);
-            await EchoAsync(stream, token);
+            await Questions.EchoAsync(stream, token);
         });
         PeerConnection connection = await a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token);
         await connection.IdentifyAsync(Token);
@@ -128,7 +129,7 @@ public sealed class SwarmConnectionTests
             await using PeerStream stream = await connection.OpenStreamAsync(Test, Token);
             await stream.Output.WriteAsync(BitConverter.GetBytes(i), Token);
             await stream.Output.CompleteAsync();
-            return await ReadAllAsync(stream.Input);
+            return await stream.Input.ReadToEndAsync(Token);
         }))];
         await Eventually.BecomesTrueAsync(() => Volatile.Read(ref running) >= 1000, "a thousand handlers run");
         release.SetResult();
@@ -293,7 +294,7 @@ public sealed class SwarmConnectionTests
                 work.Add(Task.Run(async () =>
                 {
                     await using PeerStream stream = await swarm.OpenStreamAsync(b.LocalPeer, Test, Token);
-                    await ReadAllAsync(stream.Input);
+                    await stream.Input.ReadToEndAsync(Token);
                 }));
                 work.Add(Task.Run(async () => await (await swarm.ConnectLaneAsync(b.LocalPeer, Token)).PingAsync(Token)));
             }
@@ -365,18 +366,5 @@ public sealed class SwarmConnectionTests
         Assert.All(reachable, address => Assert.Equal(a.LocalPeer, address.PeerId));
         Swarm b = await nodes.StartTcpAsync();
         await (await b.ConnectAsync(a.LocalPeer, reachable, Token)).PingAsync(Token);
-    }
-
-    internal static async Task EchoAsync(PeerStream stream, CancellationToken token)
-    {
-        await stream.Input.CopyToAsync(stream.Output, token);
-        await stream.Output.CompleteAsync();
-    }
-
-    internal static async Task<byte[]> ReadAllAsync(PipeReader input)
-    {
-        using var all = new MemoryStream();
-        await input.CopyToAsync(all, Token);
-        return all.ToArray();
     }
 }

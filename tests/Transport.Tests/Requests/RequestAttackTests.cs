@@ -1,6 +1,10 @@
+using System.Collections.Concurrent;
 using FastShare.Testing;
 using FastShare.Testing.Sockets;
+using FastShare.Transport.Dialing;
+using FastShare.Transport.Protocols;
 using FastShare.Transport.Requests;
+using Microsoft.Extensions.Time.Testing;
 using static FastShare.Transport.Tests.Requests.RequestFixture;
 
 namespace FastShare.Transport.Tests.Requests;
@@ -34,7 +38,37 @@ public sealed class RequestAttackTests
 
     [Theory]
     [MemberData(nameof(StagesAndEnds))]
-    public async Task A_request_ends_at_once_in_whatever_stage_its_end_comes(Stage stage, string end)
+    public Task A_request_ends_at_once_in_whatever_stage_its_end_comes(Stage stage, string end) => EndAsync(stage, end);
+
+    [Fact]
+    public async Task Whatever_ends_no_exception_is_left_unobserved()
+    {
+        var unobserved = new ConcurrentQueue<Exception>();
+        EventHandler<UnobservedTaskExceptionEventArgs> note = (_, e) => unobserved.Enqueue(e.Exception);
+        TaskScheduler.UnobservedTaskException += note;
+        try
+        {
+            foreach (Stage stage in Enum.GetValues<Stage>())
+            {
+                foreach (string end in (string[])["dispose", "swarm"]) await EndAsync(stage, end, isHeard: false);
+            }
+
+            for (int i = 0; i < 3; i++)
+            {
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+        }
+        finally
+        {
+            TaskScheduler.UnobservedTaskException -= note;
+        }
+
+        // Other tests run at the same time, some of which leave tasks alone on purpose.
+        Assert.DoesNotContain(unobserved.SelectMany(e => ((AggregateException)e).Flatten().InnerExceptions), e => e is RequestException);
+    }
+
+    private static async Task EndAsync(Stage stage, string end, bool isHeard = true)
     {
         GatedTransport? gate = null;
         await using RequestFixture fixture = await RequestFixture.StartAsync(
@@ -100,6 +134,7 @@ public sealed class RequestAttackTests
 
         foreach (OutboundRequest<ReadOnlyMemory<byte>> request in requests)
         {
+            if (!isHeard) break; // nobody looks at the responses
             if (end == "cancel") await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request.Response);
             else await FailsAsync(request.Response, RequestFailure.Aborted);
             Assert.True(request.Accepted.IsCompletedSuccessfully);
@@ -110,52 +145,6 @@ public sealed class RequestAttackTests
         Assert.Equal((0, 0), (asks.Client!.Queue.PendingCount, asks.Client.Queue.PeerCount));
 
         OutboundRequest<ReadOnlyMemory<byte>> Begin() => asks.Begin(fixture.B.LocalPeer, message, patient, caller.Token);
-    }
-
-    [Theory]
-    [InlineData(0)]
-    [InlineData(-1)]
-    [InlineData(86_401)]
-    [InlineData(922_337_203_685)]
-    public void A_deadline_that_makes_no_sense_is_refused_where_it_is_set(double seconds)
-    {
-        var timeout = TimeSpan.FromSeconds(seconds);
-        Assert.Throws<ArgumentOutOfRangeException>(() => new RequestOptions { Timeout = timeout });
-        Assert.Throws<ArgumentOutOfRangeException>(() => new RequestProtocolOptions { Timeout = timeout });
-        Assert.Throws<ArgumentOutOfRangeException>(() => new RetryPolicy { Budget = timeout });
-        Assert.Throws<ArgumentOutOfRangeException>(() => new RetryPolicy { InitialDelay = timeout });
-    }
-
-    [Fact]
-    public async Task The_longest_deadline_and_the_shortest_are_kept()
-    {
-        await using RequestFixture fixture = await RequestFixture.StartAsync();
-        fixture.Answers();
-        var asks = fixture.Asks();
-        var day = new RequestOptions { Timeout = TimeSpan.FromDays(1) };
-        Assert.Equal("x", Text(await asks.SendAsync(fixture.B.LocalPeer, Bytes("x"), day, Token)));
-        fixture.B.Handle(Id, static (_, token) => Task.Delay(Timeout.Infinite, token));
-        var instant = new RequestOptions { Timeout = TimeSpan.FromTicks(1) };
-        await FailsAsync(asks.SendAsync(fixture.B.LocalPeer, Bytes("x"), instant, Token), RequestFailure.Timeout);
-    }
-
-    [Theory]
-    [InlineData(1000, 2000, null)]
-    [InlineData(1001, 0, nameof(RequestProtocolOptions.MaxRequestSize))]
-    [InlineData(1000, 2001, nameof(RequestProtocolOptions.MaxResponseSize))]
-    public async Task A_message_of_the_limits_length_passes_and_one_byte_more_does_not(int request, int response, string? limit)
-    {
-        await using RequestFixture fixture = await RequestFixture.StartAsync();
-        fixture.Answers((_, _, _) => ValueTask.FromResult<ReadOnlyMemory<byte>>(new byte[response]));
-        var asks = fixture.Asks(new RequestProtocolOptions
-        {
-            Direction = RequestDirection.Outbound,
-            MaxRequestSize = 1000,
-            MaxResponseSize = 2000,
-        });
-        Task<ReadOnlyMemory<byte>> result = asks.SendAsync(fixture.B.LocalPeer, new byte[request], null, Token);
-        if (limit is null) Assert.Equal(response, (await result).Length);
-        else Assert.Contains(limit, (await FailsAsync(result, RequestFailure.LimitExceeded)).Message);
     }
 
     [Fact]
@@ -254,12 +243,14 @@ public sealed class RequestAttackTests
             });
         fixture.Answers(options: new RequestProtocolOptions { Timeout = Long });
         var asks = fixture.Asks(new RequestProtocolOptions { Direction = RequestDirection.Outbound, Timeout = Long });
-        // No retry policy: a request that crosses a close goes on to the next connection all the same.
+        // A request that crosses a close goes on to the next connection. On a busy machine connections that live for a millisecond may
+        // be lost often enough for it to count as a failure, one that is safe to try again; no other may happen.
+        var options = new RequestOptions { Retry = RetryPolicy.UntilDeadline };
         await Task.WhenAll(Enumerable.Range(0, 4).Select(worker => Task.Run(async () =>
         {
             for (int i = 0; i < 500; i++)
             {
-                Assert.Equal($"{worker}-{i}", Text(await asks.SendAsync(fixture.B.LocalPeer, Bytes($"{worker}-{i}"), null, Token)));
+                Assert.Equal($"{worker}-{i}", Text(await asks.SendAsync(fixture.B.LocalPeer, Bytes($"{worker}-{i}"), options, Token)));
                 if (i % 10 == 0) await Task.Delay(i % 4, Token); // so that idle times end, at changing distances from the next request
             }
         })));
@@ -302,7 +293,78 @@ public sealed class RequestAttackTests
         Assert.Equal((0, 0), (asks.Client!.Queue.PendingCount, asks.Client.Queue.PeerCount));
     }
 
-    private static TaskCompletionSource Signal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+    [Fact]
+    public async Task A_peer_that_ends_every_connection_at_once_is_not_dialed_without_pause()
+    {
+        var time = new FakeTimeProvider();
+        await using RequestFixture fixture = await RequestFixture.StartAsync((identity, transport) => new SwarmOptions
+        {
+            Identity = identity,
+            Transports = [transport],
+            TimeProvider = time,
+            DialTimeout = TimeSpan.FromDays(1), // virtual time runs ahead of the work that a dial is
+            ConnectTimeout = TimeSpan.FromDays(1),
+            UpgradeTimeout = TimeSpan.FromDays(1),
+            StreamNegotiationTimeout = TimeSpan.FromDays(1),
+            IdleTimeout = Timeout.InfiniteTimeSpan,
+        });
+        fixture.Answers();
+        int ended = 0;
+        using IDisposable hostile = fixture.B.Observe(new OnUp(connection =>
+        {
+            Interlocked.Increment(ref ended);
+            connection.Abort(new TransportException(TransportError.ConnectionClosed, "go away"));
+        }));
+        var asks = fixture.Asks(random: () => 0.5);
+        var options = new RequestOptions { IsIdempotent = true, Retry = RetryPolicy.UntilDeadline, Timeout = TimeSpan.FromMinutes(1) };
+        Task<ReadOnlyMemory<byte>> request = asks.SendAsync(fixture.B.LocalPeer, Bytes("?"), options, Token);
+        await Eventually.BecomesTrueAsync(() => asks.Client!.Queue.NextDue < TimeSpan.FromSeconds(30), "it pauses, with the time standing still");
+        Assert.InRange(Volatile.Read(ref ended), 1, 3);
+        while (!request.IsCompleted)
+        {
+            if (asks.Client!.Queue.NextDue < TimeSpan.FromMinutes(1) || ended > 100) time.Advance(TimeSpan.FromMilliseconds(100));
+            else await Task.Delay(1, Token);
+            if (fixture.A.Connections.Count == 0) time.Advance(TimeSpan.FromMilliseconds(10));
+        }
+
+        RequestException error = await Assert.ThrowsAsync<RequestException>(() => request);
+        Assert.Contains(error.Failure, (RequestFailure[])[RequestFailure.ConnectionClosed, RequestFailure.Timeout]);
+        Assert.InRange(ended, 2, 200);
+    }
+
+    [Fact]
+    public async Task Requests_go_on_over_a_surplus_connection_whose_other_side_never_answers_about_it()
+    {
+        await using RequestFixture fixture = await RequestFixture.StartAsync();
+        bool isFirstSmaller = fixture.A.LocalPeer.Bytes.SequenceCompareTo(fixture.B.LocalPeer.Bytes) < 0;
+        (Swarm small, Swarm large) = isFirstSmaller ? (fixture.A, fixture.B) : (fixture.B, fixture.A);
+        TaskCompletionSource asked = Signal();
+        small.Handle(ProtocolIds.Retire, async (_, token) =>
+        {
+            asked.TrySetResult();
+            await Task.Delay(Timeout.Infinite, token);
+        });
+        fixture.Answers(on: small, options: new RequestProtocolOptions { Timeout = Long });
+        fixture.Answers(on: large, options: new RequestProtocolOptions { Timeout = Long });
+        PeerConnection surplus = await large.ConnectAsync(small.LocalPeer, small.ListenAddresses, Token);
+        await small.ConnectAsync(
+            large.LocalPeer, new DialOptions { Condition = DialCondition.Always, Addresses = large.ListenAddresses }, Token);
+        var outbound = new RequestProtocolOptions { Direction = RequestDirection.Outbound, Timeout = Long };
+        var there = fixture.Asks(outbound, small);
+        var back = fixture.Asks(outbound, large);
+        await asked.Task.WaitAsync(Token);
+        for (int wave = 0; wave < 20; wave++)
+        {
+            await Task.WhenAll(Enumerable.Range(0, 50).Select(async i =>
+            {
+                Assert.Equal($"{i}", Text(await there.SendAsync(large.LocalPeer, Bytes($"{i}"), null, Token)));
+                Assert.Equal($"{i}", Text(await back.SendAsync(small.LocalPeer, Bytes($"{i}"), null, Token)));
+            }));
+        }
+
+        Assert.True(surplus.IsLive); // nobody agreed that it goes
+        Assert.Equal(2, large.Connections.Count);
+    }
 
     private static void InterlockedMax(ref int most, int value)
     {

@@ -361,17 +361,4 @@ public sealed class RequestDialTests
         public ConnectionVerdict BeforeUse(PeerId peer, Multiaddr remoteAddress, bool isInbound) =>
             Interlocked.Increment(ref _asked) <= count ? ConnectionVerdict.Denied("not yet") : ConnectionVerdict.Allowed;
     }
-
-    private sealed class OnUp(Action<PeerConnection> action) : IConnectionObserver
-    {
-        public void ConnectionUp(PeerConnection connection) => action(connection);
-
-        public void ConnectionDown(PeerConnection connection, TransportException? reason)
-        {
-        }
-
-        public void PeerFound(PeerId peer)
-        {
-        }
-    }
 }

@@ -67,9 +67,37 @@ internal sealed class RequestFixture : IAsyncDisposable
         return error;
     }
 
+    public static TaskCompletionSource Signal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>The first event of a kind; what comes before it is passed over.</summary>
+    public static async Task<T> FirstAsync<T>(IAsyncEnumerable<RequestEvent> events)
+        where T : RequestEvent
+    {
+        await foreach (RequestEvent change in events.WithCancellation(Token))
+        {
+            if (change is T wanted) return wanted;
+        }
+
+        throw new InvalidOperationException("the events ended");
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (IAsyncDisposable part in _parts) await part.DisposeAsync();
         await Nodes.DisposeAsync();
+    }
+}
+
+/// <summary>Does something with every connection that comes up.</summary>
+internal sealed class OnUp(Action<PeerConnection> action) : IConnectionObserver
+{
+    public void ConnectionUp(PeerConnection connection) => action(connection);
+
+    public void ConnectionDown(PeerConnection connection, TransportException? reason)
+    {
+    }
+
+    public void PeerFound(PeerId peer)
+    {
     }
 }

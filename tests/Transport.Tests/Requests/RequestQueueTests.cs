@@ -1,4 +1,3 @@
-using FastShare.Transport.Dialing;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Requests;
 using FastShare.Transport.Requests.Internal;
@@ -8,109 +7,7 @@ namespace FastShare.Transport.Tests.Requests;
 /// <summary>The queue as a pure state machine: what it wants done, in virtual time.</summary>
 public sealed class RequestQueueTests
 {
-    private readonly Bench _bench = new();
-
-    /// <summary>A queue with one peer, whose steps are sorted as they come.</summary>
-    private sealed class Bench
-    {
-        private readonly List<RequestStep<Link>> _steps = [];
-
-        public Bench(RequestProtocolOptions? options = null) =>
-            Queue = new RequestQueue<Link>(options ?? new RequestProtocolOptions(), link => link.IsLive, () => Random);
-
-        public PeerId Peer { get; } = NewPeer();
-
-        public RequestQueue<Link> Queue { get; }
-
-        public double Random { get; set; } = 0.5;
-
-        public TimeSpan Now { get; set; }
-
-        public List<ConnectionWish<Link>> Wishes { get; } = [];
-
-        public List<ConnectionWish<Link>> EndedWishes { get; } = [];
-
-        public List<RequestFlight<Link>> Flights { get; } = [];
-
-        public List<RequestFlight<Link>> Stopped { get; } = [];
-
-        public List<QueuedRequest<Link>> Accepted { get; } = [];
-
-        public List<QueuedRequest<Link>> Retries { get; } = [];
-
-        public List<(QueuedRequest<Link> Request, RequestException Error)> Failures { get; } = [];
-
-        public QueuedRequest<Link> Begin(
-            RetryPolicy? retry = null, bool isIdempotent = false, long size = 1, double seconds = 10, PeerId? peer = null)
-        {
-            var request = new QueuedRequest<Link>(
-                peer ?? Peer, size, TimeSpan.FromSeconds(seconds), retry ?? RetryPolicy.None, isIdempotent,
-                DialCondition.DisconnectedAndNotDialing);
-            Do(steps => Queue.Begin(request, Now, steps));
-            return request;
-        }
-
-        public Link Up()
-        {
-            var link = new Link();
-            Do(steps => Queue.ConnectionUp(Peer, link, Now, steps));
-            return link;
-        }
-
-        public void Down(Link link)
-        {
-            link.IsLive = false;
-            Do(steps => Queue.ConnectionDown(Peer, link, Now, steps));
-        }
-
-        public void Tick(double seconds)
-        {
-            Now = TimeSpan.FromSeconds(seconds);
-            Do(steps => Queue.Tick(Now, steps));
-        }
-
-        public void Found() => Do(steps => Queue.PeerFound(Peer, Now, steps));
-
-        public void NotConnected(string message = "refused", TransportError error = TransportError.DialFailure) =>
-            Do(steps => Queue.NotConnected(Wishes[^1], new TransportException(error, message), Now, steps));
-
-        public void Succeed(RequestFlight<Link> flight, bool isResult = true) =>
-            Do(steps => Assert.Equal(isResult, Queue.Succeeded(flight, Now, steps)));
-
-        public void Fail(
-            RequestFlight<Link> flight, RequestFailure failure, FlightReach reach = FlightReach.Unknown, bool isPassing = true) =>
-            Do(steps => Queue.Failed(flight, failure, "it failed", null, reach, isPassing, Now, steps));
-
-        public void Do(Action<List<RequestStep<Link>>> work)
-        {
-            _steps.Clear();
-            work(_steps);
-            foreach (RequestStep<Link> step in _steps)
-            {
-                switch (step.Kind)
-                {
-                    case RequestStepKind.Connect: Wishes.Add(step.Wish!); break;
-                    case RequestStepKind.EndConnect: EndedWishes.Add(step.Wish!); break;
-                    case RequestStepKind.Accepted: Accepted.Add(step.Request!); break;
-                    case RequestStepKind.Send: Flights.Add(step.Flight!); break;
-                    case RequestStepKind.Stop: Stopped.Add(step.Flight!); break;
-                    case RequestStepKind.Retry: Retries.Add(step.Request!); break;
-                    default: Failures.Add((step.Request!, step.Error!)); break;
-                }
-            }
-        }
-
-        public static PeerId NewPeer()
-        {
-            using var identity = PeerIdentity.Generate();
-            return identity.PeerId;
-        }
-    }
-
-    private sealed class Link
-    {
-        public bool IsLive { get; set; } = true;
-    }
+    private readonly RequestQueueBench _bench = new();
 
     [Fact]
     public void Requests_to_an_unconnected_peer_share_one_wish()
@@ -178,7 +75,7 @@ public sealed class RequestQueueTests
     {
         for (int i = 0; i < 3; i++) _bench.Begin();
         ConnectionWish<Link> failing = _bench.Wishes[0];
-        QueuedRequest<Link> other = _bench.Begin(peer: Bench.NewPeer());
+        QueuedRequest<Link> other = _bench.Begin(peer: RequestQueueBench.NewPeer());
         var cause = new TransportException(TransportError.DialFailure, "no answer")
         {
             Attempts = [new DialAttempt(Multiaddr.Parse("/ip4/192.0.2.1/tcp/1"), TransportError.Unreachable, "no route")],
@@ -426,7 +323,7 @@ public sealed class RequestQueueTests
     [Fact]
     public void A_full_queue_lets_callers_in_by_turn()
     {
-        var bench = new Bench(new RequestProtocolOptions { MaxQueuedRequests = 2, MaxConcurrentStreams = 1 });
+        var bench = new RequestQueueBench(new RequestProtocolOptions { MaxQueuedRequests = 2, MaxConcurrentStreams = 1 });
         for (int i = 0; i < 5; i++) bench.Begin();
         Assert.Equal([1L, 2], bench.Accepted.Select(r => r.Id));
         bench.Up();
@@ -444,7 +341,7 @@ public sealed class RequestQueueTests
     [Fact]
     public void Bytes_bound_the_queue_as_well_but_never_keep_a_request_out_for_good()
     {
-        var bench = new Bench(new RequestProtocolOptions { MaxQueuedBytes = 100 });
+        var bench = new RequestQueueBench(new RequestProtocolOptions { MaxQueuedBytes = 100 });
         bench.Begin(size: 500);
         QueuedRequest<Link> second = bench.Begin(size: 1);
         Assert.Equal(RequestState.Waiting, second.State);
@@ -455,7 +352,7 @@ public sealed class RequestQueueTests
     [Fact]
     public void Room_is_given_back_however_a_request_leaves()
     {
-        var bench = new Bench(new RequestProtocolOptions { MaxQueuedRequests = 1, WhenFull = QueueFullMode.Fail });
+        var bench = new RequestQueueBench(new RequestProtocolOptions { MaxQueuedRequests = 1, WhenFull = QueueFullMode.Fail });
         QueuedRequest<Link> request = bench.Begin(size: 60);
         bench.Do(steps => bench.Queue.Cancel(request, bench.Now, steps));
         bench.Begin(RetryPolicy.UntilDeadline, seconds: 5);
@@ -474,7 +371,7 @@ public sealed class RequestQueueTests
     [Fact]
     public void A_waiting_caller_can_give_up_and_runs_out_of_time_like_any_other()
     {
-        var bench = new Bench(new RequestProtocolOptions { MaxQueuedRequests = 1 });
+        var bench = new RequestQueueBench(new RequestProtocolOptions { MaxQueuedRequests = 1 });
         bench.Begin(seconds: 100);
         QueuedRequest<Link> cancelled = bench.Begin(), late = bench.Begin(seconds: 3), last = bench.Begin(seconds: 100);
         bench.Do(steps => bench.Queue.Cancel(cancelled, bench.Now, steps));
@@ -512,10 +409,10 @@ public sealed class RequestQueueTests
     [Fact]
     public void Closing_fails_everything_once_and_leaves_nothing_behind()
     {
-        var bench = new Bench(new RequestProtocolOptions { MaxQueuedRequests = 3, MaxConcurrentStreams = 1 });
+        var bench = new RequestQueueBench(new RequestProtocolOptions { MaxQueuedRequests = 3, MaxConcurrentStreams = 1 });
         Link link = bench.Up();
         for (int i = 0; i < 6; i++) bench.Begin();
-        QueuedRequest<Link> elsewhere = bench.Begin(RetryPolicy.UntilDeadline, peer: Bench.NewPeer());
+        QueuedRequest<Link> elsewhere = bench.Begin(RetryPolicy.UntilDeadline, peer: RequestQueueBench.NewPeer());
         bench.NotConnected();
         bench.Do(steps => bench.Queue.Close(bench.Now, steps));
         Assert.Equal(Enumerable.Range(1, 7).Select(i => (long)i), bench.Failures.Select(f => f.Request.Id));

@@ -2,8 +2,9 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using System.Text;
-using FastShare.Testing;
 using FastShare.Testing.Sockets;
+using FastShare.Testing;
+using FastShare.Transport.Tests.Connections;
 
 namespace FastShare.Transport.Tests.Simulation;
 
@@ -33,7 +34,7 @@ internal sealed class Storm : IAsyncDisposable
         for (int i = 0; i < nodes; i++)
         {
             Swarm swarm = await _nodes.StartTcpAsync();
-            swarm.Handle(Protocol, EchoAsync);
+            swarm.Handle(Protocol, Questions.EchoAsync);
             _swarms.Add(swarm);
         }
 
@@ -159,12 +160,6 @@ internal sealed class Storm : IAsyncDisposable
             stream.Input.AdvanceTo(answer.Buffer.End);
             if (!received.AsSpan().SequenceEqual(question)) throw new InvalidDataException($"{received.Length} wrong bytes for {length}");
         }
-    }
-
-    private static async Task EchoAsync(PeerStream stream, CancellationToken token)
-    {
-        await stream.Input.CopyToAsync(stream.Output, token);
-        await stream.Output.CompleteAsync();
     }
 
     private string Dump()
