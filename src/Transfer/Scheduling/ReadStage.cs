@@ -137,7 +137,8 @@ internal sealed class ReadStage(
         CancellationToken cancellationToken)
     {
         if (file.Chunks == 1) flags |= ChunkFlags.WholeFile;
-        if (file.Knows(index)) state.Transfer.Meter.AddResent(length);
+        // of a hole nothing but its header is sent, however often
+        if (file.Knows(index) && (flags & ChunkFlags.Hole) == 0) state.Transfer.Meter.AddResent(length);
         bool changed = file.Learn(index, digest);
         ChunkWork work = works.Get();
         work.Set(

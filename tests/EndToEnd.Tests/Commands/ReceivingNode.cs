@@ -33,9 +33,12 @@ internal sealed class ReceivingNode : IAsyncDisposable
 
     public static async Task<ReceivingNode> StartAsync(TestFolder folder, string into, params IEnumerable<string> options)
     {
-        FastShareProcess process = FastShareProcess.Start(folder, ["receive", into, .. options]);
-        return new ReceivingNode(process, await process.WaitForEventAsync("listening"));
+        return await WhenListeningAsync(FastShareProcess.Start(folder, ["receive", into, .. options]));
     }
+
+    /// <summary>A receiver that was started otherwise; it is this one's from now on.</summary>
+    public static async Task<ReceivingNode> WhenListeningAsync(FastShareProcess process) =>
+        new(process, await process.WaitForEventAsync("listening"));
 
     public ValueTask DisposeAsync() => Process.DisposeAsync();
 }

@@ -104,6 +104,8 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
 
     public int ExitCode => _process.ExitCode;
 
+    public bool HasExited => _process.HasExited;
+
     /// <summary>Waits for an event of a kind that satisfies <paramref name="match"/>.</summary>
     public async Task<JsonElement> WaitForEventAsync(string kind, Func<JsonElement, bool>? match = null)
     {

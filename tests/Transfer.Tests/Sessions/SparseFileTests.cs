@@ -43,6 +43,27 @@ public class SparseFileTests
     }
 
     [Fact]
+    public async Task Holes_that_are_told_again_after_a_break_do_not_count_as_bytes_sent_again()
+    {
+        Assert.SkipUnless(LinuxCalls.IsSupported, "holes are found on Linux");
+        await using var pair = new TransferPair();
+        string sparse = Path.Combine(pair.SourceFolder, "sparse");
+        using (FileStream file = File.Create(sparse)) file.SetLength(120L * MiB);
+        Assert.SkipWhen(Allocated(sparse) > MiB, "this file system has no holes");
+        bool first = true;
+        pair.Network.LinkMade = link =>
+        {
+            if (first) link.BreakAfter = 2_500; // in the midst of the headers
+            first = false;
+        };
+        Transfer sent = pair.Send(new SendOptions { Mode = TransferMode.Sequential });
+        TransferResult result = await sent.Completion;
+        Assert.Equal(0, result.BytesResent);
+        Assert.Single((await sent.EventsAsync().ToListAsync()).OfType<TransferEvent.Retrying>());
+        Assert.Equal("", pair.Differences());
+    }
+
+    [Fact]
     public async Task A_hole_over_what_was_written_before_reads_as_zeros()
     {
         await using var pair = new TransferPair();
