@@ -119,7 +119,8 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
     public bool IsPending(OutboundRequestId id) => _client?.IsPending(id) ?? false;
 
     /// <summary>What happens to requests and responses from now on. A slow reader loses the oldest events, never blocks anybody.</summary>
-    /// <remarks>Watching begins with this call. At most 4,096 events are kept for a reader. Ends when this object is disposed.</remarks>
+    /// <remarks>Watching begins with this call. At most 4,096 events are kept for a reader. Ends when this object is disposed, behind the
+    /// last event: nothing of that is lost, not even for a slow reader.</remarks>
     public IAsyncEnumerable<RequestEvent> WatchAsync(CancellationToken cancellationToken = default) => _events.WatchAsync(cancellationToken);
 
     /// <summary>The sending side, for tests; null if the protocol is inbound only.</summary>
@@ -137,6 +138,7 @@ public sealed class RequestResponse<TRequest, TResponse> : IAsyncDisposable
     private async Task CloseAsync()
     {
         if (_handler is not null) _swarm.RemoveHandler(Protocol.Id, _handler);
+        _events.BeginClosing();
         await _closing.CancelAsync().ConfigureAwait(false);
         if (_client is not null) await _client.CloseAsync().ConfigureAwait(false);
         if (_server is not null) await _server.DrainAsync().ConfigureAwait(false);

@@ -4,7 +4,6 @@ using System.Diagnostics.Metrics;
 using FastShare.Testing;
 using FastShare.Testing.Sockets;
 using FastShare.Transport.Identity;
-using FastShare.Transport.Sockets;
 using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport.Tests.Connections;
@@ -95,7 +94,7 @@ public sealed class TelemetryTests
     {
         using var meters = new Meters();
         _ = new TransportInstruments(meters.Create(new MeterOptions(TransportInstruments.Name)));
-        string document = File.ReadAllText(Path.Combine(Root(), "docs", "telemetry.md"));
+        string document = File.ReadAllText(Repository.PathOf("docs", "telemetry.md"));
         Assert.NotEmpty(meters.Names);
         foreach ((string name, string? unit) in meters.Names)
         {
@@ -106,13 +105,6 @@ public sealed class TelemetryTests
         foreach (string cause in new[] { "closed_here", "closed_by_peer", "idle", "surplus", "lost" })
             Assert.Contains($"`{cause}`", document, StringComparison.Ordinal);
         Assert.Equal("unsupported_protocol", TransportInstruments.ErrorType(TransportError.UnsupportedProtocol));
-
-        static string Root()
-        {
-            string? folder = AppContext.BaseDirectory;
-            while (folder is not null && !File.Exists(Path.Combine(folder, "FastShare.sln"))) folder = Path.GetDirectoryName(folder);
-            return folder ?? throw new InvalidOperationException("not run from inside the repository");
-        }
     }
 
     private static async Task<PeerId> AddAsync(Swarm to, Swarm peer)
@@ -120,60 +112,5 @@ public sealed class TelemetryTests
         await Task.Yield();
         to.AddAddresses(peer.LocalPeer, peer.ListenAddresses);
         return peer.LocalPeer;
-    }
-
-    /// <summary>A meter factory of this test's own, and all that its meters measured.</summary>
-    private sealed class Meters : IMeterFactory
-    {
-        private readonly List<Meter> _meters = [];
-        private readonly ConcurrentQueue<(string Name, double Value, string[] Tags)> _measured = [];
-        private readonly ConcurrentDictionary<string, string?> _names = [];
-        private readonly MeterListener _listener = new();
-
-        public Meters()
-        {
-            _listener.InstrumentPublished = (instrument, listener) =>
-            {
-                if (!ReferenceEquals(instrument.Meter.Scope, this)) return;
-                _names[instrument.Name] = instrument.Unit;
-                listener.EnableMeasurementEvents(instrument);
-            };
-            _listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Add(instrument, value, tags));
-            _listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => Add(instrument, value, tags));
-            _listener.Start();
-        }
-
-        public IReadOnlyDictionary<string, string?> Names => _names;
-
-        public Meter Create(MeterOptions options)
-        {
-            options.Scope = this;
-            var meter = new Meter(options);
-            _meters.Add(meter);
-            return meter;
-        }
-
-        public SwarmOptions Configure(PeerIdentity identity, ITransport transport) =>
-            new() { Identity = identity, Transports = [transport], MeterFactory = this };
-
-        public double Sum(string name, params string[] tags) => Matching(name, tags).Sum(one => one.Value);
-
-        public int Count(string name, params string[] tags) => Matching(name, tags).Count();
-
-        public void Dispose()
-        {
-            _listener.Dispose();
-            foreach (Meter meter in _meters) meter.Dispose();
-        }
-
-        private IEnumerable<(string Name, double Value, string[] Tags)> Matching(string name, string[] tags) =>
-            _measured.Where(one => one.Name == name && tags.All(one.Tags.Contains));
-
-        private void Add(Instrument instrument, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
-        {
-            var texts = new List<string>();
-            foreach (KeyValuePair<string, object?> tag in tags) texts.Add($"{tag.Key}={tag.Value}");
-            _measured.Enqueue((instrument.Name, value, [.. texts]));
-        }
     }
 }

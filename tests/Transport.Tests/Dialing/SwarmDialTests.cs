@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Net;
+using FastShare.Testing;
 using FastShare.Testing.Sockets;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
@@ -137,6 +138,26 @@ public sealed class SwarmDialTests
         Assert.Equal(b.ListenAddresses[0], connection.RemoteAddress);
         Assert.Equal(b.ListenAddresses[0], a.GetAddresses(b.LocalPeer)[0]); // tried first next time
         Assert.Equal(3, a.GetAddresses(b.LocalPeer).Count); // nothing is lost
+    }
+
+    [Fact]
+    public async Task An_address_that_a_peer_claims_is_used_and_forgotten_when_it_fails()
+    {
+        await using var nodes = new TestNodes();
+        Swarm a = await nodes.StartAsync("a"), b = await nodes.StartAsync("b");
+        PeerConnection first = await b.ConnectAsync(a.LocalPeer, a.ListenAddresses, Token);
+        await first.IdentifyAsync(Token);
+        await Eventually.BecomesTrueAsync(() => a.GetAddresses(b.LocalPeer).Count == 1, "b said where it listens");
+        await b.DisconnectAsync(a.LocalPeer, Token);
+        await Eventually.BecomesTrueAsync(() => a.Connections.Count == 0, "the connection is over");
+        PeerConnection second = await a.ConnectAsync(b.LocalPeer, cancellationToken: Token);
+        Assert.Equal(b.ListenAddresses[0], second.RemoteAddress.WithoutPeerId());
+        await b.DisposeAsync();
+        await Eventually.BecomesTrueAsync(() => a.Connections.Count == 0, "the peer has gone");
+        await Assert.ThrowsAsync<TransportException>(async () => await a.ConnectAsync(b.LocalPeer, cancellationToken: Token));
+        Assert.Empty(a.GetAddresses(b.LocalPeer));
+        var error = await Assert.ThrowsAsync<TransportException>(async () => await a.ConnectAsync(b.LocalPeer, cancellationToken: Token));
+        Assert.Equal(TransportError.NoAddresses, error.Error);
     }
 
     [Fact]

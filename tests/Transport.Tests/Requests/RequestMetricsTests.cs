@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
-using System.Diagnostics.Metrics;
+using System.Diagnostics;
 using FastShare.Testing;
 using FastShare.Testing.Sockets;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Requests;
+using FastShare.Transport.Telemetry;
+using FastShare.Transport.Tests.Connections;
 using static FastShare.Transport.Tests.Requests.RequestFixture;
 
 namespace FastShare.Transport.Tests.Requests;
@@ -16,12 +18,7 @@ public sealed class RequestMetricsTests
         using var meters = new Meters();
         await using var nodes = new TestNodes();
         await using var fixture = new RequestFixture();
-        Swarm a = await nodes.StartAsync("a", (identity, transport) => new SwarmOptions
-        {
-            Identity = identity,
-            Transports = [transport],
-            MeterFactory = meters,
-        });
+        Swarm a = await nodes.StartAsync("a", meters.Configure);
         Swarm b = await nodes.StartAsync(null);
         await using var answers = fixture.Answers(on: b);
         var asks = fixture.Asks(on: a);
@@ -45,61 +42,42 @@ public sealed class RequestMetricsTests
         Assert.Equal(0, meters.Sum("fastshare.request.active"));
         Assert.Equal(8, meters.Sum("fastshare.request.failed"));
         Assert.Equal(12, meters.Count("fastshare.request.duration"));
-        Assert.Equal(3, meters.Sum("fastshare.request.failed", "dial_failure"));
-        Assert.Equal(5, meters.Sum("fastshare.request.failed", "cancelled"));
+        Assert.Equal(3, meters.Sum("fastshare.request.failed", "error.type=dial_failure"));
+        Assert.Equal(5, meters.Sum("fastshare.request.failed", "error.type=cancelled"));
 
         Task<ReadOnlyMemory<byte>>[] Begin(int count, RequestOptions? options, CancellationToken token) =>
             [.. Enumerable.Range(0, count).Select(i => asks.SendAsync(b.LocalPeer, Bytes($"{i}"), options, token))];
     }
 
-    /// <summary>The meters of one node, and everything they measured.</summary>
-    private sealed class Meters : IMeterFactory
+    [Fact]
+    public async Task A_request_is_an_activity_on_both_sides_that_says_how_it_ended()
     {
-        private readonly List<Meter> _meters = [];
-        private readonly MeterListener _listener = new();
-        private readonly ConcurrentQueue<(string Name, double Value, string? Error)> _measured = new();
-
-        public Meters()
+        var ended = new ConcurrentQueue<Activity>();
+        using var listener = new ActivityListener
         {
-            _listener.InstrumentPublished = (instrument, listener) =>
-            {
-                lock (_meters)
-                {
-                    if (_meters.Contains(instrument.Meter)) listener.EnableMeasurementEvents(instrument);
-                }
-            };
-            _listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Add(instrument, value, tags));
-            _listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => Add(instrument, value, tags));
-            _listener.Start();
-        }
+            ShouldListenTo = source => source.Name == TransportInstruments.Name,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
+            ActivityStopped = ended.Enqueue,
+        };
+        ActivitySource.AddActivityListener(listener);
+        await using RequestFixture fixture = await RequestFixture.StartAsync();
+        fixture.Answers((_, request, _) => request.Length > 1 ? ValueTask.FromResult(request) : throw new InvalidOperationException("short"));
+        var asks = fixture.Asks();
+        await asks.SendAsync(fixture.B.LocalPeer, Bytes("fine"), null, Token);
+        await FailsAsync(asks.SendAsync(fixture.B.LocalPeer, Bytes("?"), null, Token), RequestFailure.Io);
+        await Eventually.BecomesTrueAsync(() => Of(fixture.B).Length == 2 && Of(fixture.A).Length == 2, "all four have ended");
 
-        public Meter Create(MeterOptions options)
-        {
-            var meter = new Meter(options);
-            lock (_meters) _meters.Add(meter);
-            return meter;
-        }
+        Activity[] asked = Of(fixture.B), answered = Of(fixture.A);
+        Assert.All(asked, one => Assert.Equal(ActivityKind.Client, one.Kind));
+        Assert.All(answered, one => Assert.Equal(ActivityKind.Server, one.Kind));
+        Assert.All(asked.Concat(answered), one => Assert.Equal(Id, one.GetTagItem("fastshare.protocol")));
+        Assert.Equal([ActivityStatusCode.Unset, ActivityStatusCode.Error], asked.Select(one => one.Status));
+        Assert.Equal([ActivityStatusCode.Unset, ActivityStatusCode.Error], answered.Select(one => one.Status));
 
-        public double Sum(string name, string? error = null) =>
-            _measured.Where(m => m.Name == name && (error is null || m.Error == error)).Sum(m => m.Value);
-
-        public int Count(string name) => _measured.Count(m => m.Name == name);
-
-        public void Dispose()
-        {
-            _listener.Dispose();
-            lock (_meters) _meters.ForEach(m => m.Dispose());
-        }
-
-        private void Add(Instrument instrument, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
-        {
-            string? error = null;
-            foreach (KeyValuePair<string, object?> tag in tags)
-            {
-                if (tag.Key == "error.type") error = (string?)tag.Value;
-            }
-
-            _measured.Enqueue((instrument.Name, value, error));
-        }
+        Activity[] Of(Swarm peer) =>
+        [
+            .. ended.Where(one => one.OperationName == "fastshare.request"
+                && (string?)one.GetTagItem("fastshare.peer.id") == peer.LocalPeer.ToString()).OrderBy(one => one.StartTimeUtc),
+        ];
     }
 }

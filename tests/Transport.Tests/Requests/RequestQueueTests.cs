@@ -349,6 +349,40 @@ public sealed class RequestQueueTests
         Assert.Equal([1L, 2], bench.Flights.Select(f => f.Request.Id));
     }
 
+    [Theory]
+    [InlineData(QueueFullMode.Wait)]
+    [InlineData(QueueFullMode.Fail)]
+    public void Exactly_full_is_not_too_full_and_one_byte_more_is(QueueFullMode mode)
+    {
+        var bench = new RequestQueueBench(new RequestProtocolOptions { MaxQueuedBytes = 100, WhenFull = mode });
+        bench.Begin(size: 60);
+        QueuedRequest<Link> full = bench.Begin(size: 40), empty = bench.Begin(size: 0), beyond = bench.Begin(size: 1);
+        Assert.Equal((RequestState.Queued, RequestState.Queued), (full.State, empty.State));
+        Assert.Equal(mode == QueueFullMode.Wait ? RequestState.Waiting : RequestState.Done, beyond.State);
+        bench.Do(steps => bench.Queue.Cancel(full, bench.Now, steps));
+        Assert.Equal(mode == QueueFullMode.Wait ? RequestState.Queued : RequestState.Done, beyond.State);
+        Assert.Equal(RequestState.Queued, bench.Begin(size: mode == QueueFullMode.Wait ? 39 : 40).State);
+    }
+
+    [Fact]
+    public void A_request_larger_than_the_whole_queue_gets_its_turn()
+    {
+        var bench = new RequestQueueBench(new RequestProtocolOptions { MaxQueuedBytes = 100, MaxConcurrentStreams = 1 });
+        bench.Begin(size: 50);
+        bench.Begin(size: 50);
+        QueuedRequest<Link> huge = bench.Begin(size: 500), last = bench.Begin(size: 1);
+        Assert.Equal((RequestState.Waiting, RequestState.Waiting), (huge.State, last.State)); // nobody overtakes it
+        bench.Up();
+        Assert.Equal(RequestState.Waiting, huge.State);
+        bench.Succeed(bench.Flights[^1]); // the second goes out, the queue is empty
+        Assert.Equal((RequestState.Queued, RequestState.Waiting), (huge.State, last.State));
+        bench.Succeed(bench.Flights[^1]);
+        Assert.Equal((RequestState.InFlight, RequestState.Queued), (huge.State, last.State));
+        bench.Succeed(bench.Flights[^1]);
+        bench.Succeed(bench.Flights[^1]);
+        Assert.Equal(0, bench.Queue.PendingCount);
+    }
+
     [Fact]
     public void Room_is_given_back_however_a_request_leaves()
     {
