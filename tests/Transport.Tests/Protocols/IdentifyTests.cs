@@ -1,11 +1,11 @@
 using System.Buffers;
 using CsCheck;
-using FastShare.Testing.Sockets;
 using FastShare.Testing;
+using FastShare.Testing.Sockets;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
-using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Protocols;
+using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Tests.Connections;
 using FastShare.Transport.Tests.Multiplexing;
 

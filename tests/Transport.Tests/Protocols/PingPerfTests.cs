@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using FastShare.Testing.Sockets;
-using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Protocols;
+using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Tests.Multiplexing;
 
 namespace FastShare.Transport.Tests.Protocols;

@@ -1,5 +1,5 @@
-using FastShare.Testing.Sockets;
 using FastShare.Testing;
+using FastShare.Testing.Sockets;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Protocols;
 using FastShare.Transport.Sockets;

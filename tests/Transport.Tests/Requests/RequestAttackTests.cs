@@ -333,11 +333,33 @@ public sealed class RequestAttackTests
     }
 
     [Fact]
+    public async Task A_handler_that_throws_on_a_surplus_connection_is_no_lost_connection()
+    {
+        await using RequestFixture fixture = await RequestFixture.StartAsync();
+        (Swarm small, Swarm large) = Ordered(fixture);
+        TaskCompletionSource entered = Signal(), go = Signal();
+        fixture.Answers(async (_, _, token) =>
+        {
+            entered.TrySetResult();
+            await go.Task.WaitAsync(token);
+            throw new InvalidOperationException("no luck");
+        }, on: small);
+        var asks = fixture.Asks(on: large);
+        PeerConnection surplus = await large.ConnectAsync(small.LocalPeer, small.ListenAddresses, Token);
+        Task<ReadOnlyMemory<byte>> request = asks.SendAsync(small.LocalPeer, Bytes("?"), null, Token);
+        await entered.Task.WaitAsync(Token);
+        await small.ConnectAsync(
+            large.LocalPeer, new DialOptions { Condition = DialCondition.Always, Addresses = large.ListenAddresses }, Token);
+        await Eventually.BecomesTrueAsync(() => !surplus.IsLive, "both sides agreed that it is surplus");
+        go.SetResult();
+        await FailsAsync(request, RequestFailure.Io);
+    }
+
+    [Fact]
     public async Task Requests_go_on_over_a_surplus_connection_whose_other_side_never_answers_about_it()
     {
         await using RequestFixture fixture = await RequestFixture.StartAsync();
-        bool isFirstSmaller = fixture.A.LocalPeer.Bytes.SequenceCompareTo(fixture.B.LocalPeer.Bytes) < 0;
-        (Swarm small, Swarm large) = isFirstSmaller ? (fixture.A, fixture.B) : (fixture.B, fixture.A);
+        (Swarm small, Swarm large) = Ordered(fixture);
         TaskCompletionSource asked = Signal();
         small.Handle(ProtocolIds.Retire, async (_, token) =>
         {
@@ -365,6 +387,10 @@ public sealed class RequestAttackTests
         Assert.True(surplus.IsLive); // nobody agreed that it goes
         Assert.Equal(2, large.Connections.Count);
     }
+
+    // The dialer with the larger id is the one whose connection is surplus.
+    private static (Swarm Small, Swarm Large) Ordered(RequestFixture fixture) =>
+        fixture.A.LocalPeer.Bytes.SequenceCompareTo(fixture.B.LocalPeer.Bytes) < 0 ? (fixture.A, fixture.B) : (fixture.B, fixture.A);
 
     private static void InterlockedMax(ref int most, int value)
     {

@@ -2,8 +2,8 @@ using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using System.Text;
-using FastShare.Testing.Sockets;
 using FastShare.Testing;
+using FastShare.Testing.Sockets;
 using FastShare.Transport.Tests.Connections;
 
 namespace FastShare.Transport.Tests.Simulation;
