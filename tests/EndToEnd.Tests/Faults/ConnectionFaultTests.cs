@@ -87,7 +87,10 @@ public sealed class ConnectionFaultTests : IDisposable
         }
 
         string[] published = FileTree.Published(into);
-        if (complete) Assert.Equal(["file.bin"], published);
+        // Without encryption nothing guards the manifest: a flipped bit may hit the name, or the mode. The content has its digests.
+        bool nameMayDiffer = security == SecurityMode.InsecurePlaintext && fault == LinkFault.BitFlip && !backward;
+        if (complete && !nameMayDiffer) Assert.Equal(["file.bin"], published);
+        if (complete) Assert.Single(published);
         if (published.Length > 0) FileTree.AssertSameContent(_file, Path.Combine(into, Assert.Single(published)));
         return link.Happened;
     }
