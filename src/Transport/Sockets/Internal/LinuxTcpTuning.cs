@@ -13,6 +13,14 @@ internal sealed class LinuxTcpTuning(Socket socket) : ISocketTuning
     // linux/tcp.h and netinet/in.h
     private const int TcpLevel = 6, TcpInfo = 11, TcpCongestion = 13, TcpNotSentLowWater = 25;
 
+    /// <summary>The congestion control whose pacing near paths do without, and what they use instead, in order of preference.</summary>
+    private const string Paced = "bbr", Unpaced = "cubic", Fallback = "reno";
+
+    /// <summary>
+    /// Round trips below this are of the same machine, or of a wired local network: there is no queue on the way that pacing keeps short.
+    /// </summary>
+    private static readonly TimeSpan Near = TimeSpan.FromMilliseconds(1);
+
     // TCP_CA_NAME_MAX
     private const int MaxName = 16;
 
@@ -36,6 +44,17 @@ internal sealed class LinuxTcpTuning(Socket socket) : ISocketTuning
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         return name.Length < MaxName && Set(TcpCongestion, Encoding.ASCII.GetBytes(name));
+    }
+
+    /// <summary>
+    /// On a near path, leaves BBR where the system makes it the default of all connections: a timer per burst of segments costs a fifth
+    /// of both ends' processor time there (perf/README.md). A path that turns out to be far or lossy gets it back from what sends bulk.
+    /// </summary>
+    public void LeavePacingIfNear()
+    {
+        if (CongestionControl != Paced || Measure() is not { } path) return;
+        if (path.RoundTrip <= TimeSpan.Zero || path.RoundTrip >= Near) return; // not measured yet, or far
+        _ = TrySetCongestionControl(Unpaced) || TrySetCongestionControl(Fallback);
     }
 
     public bool TrySetNotSentLimit(int bytes)

@@ -23,10 +23,10 @@ internal sealed class TcpConnection : IDuplexConnection
     private readonly List<ArraySegment<byte>> _gather = new(MaxGather); // the one sender's
     private int _aborted; // 0 or 1; interlocked
 
-    private TcpConnection(Socket socket, Multiaddr local, Multiaddr remote)
+    private TcpConnection(Socket socket, LinuxTcpTuning tuning, Multiaddr local, Multiaddr remote)
     {
         _socket = socket;
-        Tuning = new LinuxTcpTuning(socket);
+        Tuning = tuning;
         LocalAddress = local;
         RemoteAddress = remote;
     }
@@ -50,7 +50,9 @@ internal sealed class TcpConnection : IDuplexConnection
         socket.Blocking = false;
         if (socket.LocalEndPoint is not IPEndPoint local || socket.RemoteEndPoint is not IPEndPoint remote)
             throw new SocketException((int)SocketError.NotConnected);
-        return new TcpConnection(socket, Multiaddr.FromTcp(local), Multiaddr.FromTcp(remote));
+        var tuning = new LinuxTcpTuning(socket);
+        tuning.LeavePacingIfNear();
+        return new TcpConnection(socket, tuning, Multiaddr.FromTcp(local), Multiaddr.FromTcp(remote));
     }
 
     public ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken)
