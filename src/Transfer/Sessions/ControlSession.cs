@@ -4,8 +4,8 @@ using FastShare.Transport;
 namespace FastShare.Transfer.Sessions;
 
 /// <summary>
-/// The control stream of one connection's worth of a transfer: both directions, keep-alives, and the orderly end. Owned by an
-/// attempt, which disposes it.
+/// The control stream of one connection's worth of a transfer: both directions, keep-alives as long as it lives, and the orderly end.
+/// Disposed by who made it.
 /// </summary>
 internal sealed class ControlSession : IAsyncDisposable
 {
@@ -17,8 +17,9 @@ internal sealed class ControlSession : IAsyncDisposable
 
     private readonly ITransferStream _stream;
     private readonly TimeProvider _time;
-    private readonly CancellationTokenSource _stopPump = new();
+    private readonly CancellationTokenSource _stop = new();
     private readonly Task _pump;
+    private readonly Task _talk;
 
     public ControlSession(ITransferStream stream, TimeProvider time)
     {
@@ -26,8 +27,9 @@ internal sealed class ControlSession : IAsyncDisposable
         _time = time;
         Reader = new ControlReader(stream.Input);
         Writer = new ControlWriter(stream.Output);
-        Liveness = new Liveness(time, Writer);
-        _pump = Task.Run(() => Writer.PumpAsync(_stopPump.Token));
+        Liveness = new Liveness(time);
+        _pump = Task.Run(() => Writer.PumpAsync(_stop.Token));
+        _talk = TalkAsync();
     }
 
     public ControlReader Reader { get; }
@@ -101,7 +103,8 @@ internal sealed class ControlSession : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _stopPump.CancelAsync().ConfigureAwait(false);
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _talk.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         try
         {
             await _pump.ConfigureAwait(false);
@@ -112,6 +115,16 @@ internal sealed class ControlSession : IAsyncDisposable
         }
 
         await _stream.DisposeAsync().ConfigureAwait(false);
-        _stopPump.Dispose();
+        _stop.Dispose();
+    }
+
+    /// <summary>
+    /// Says regularly that this side lives: from the first moment on, for an offer may have to wait until an earlier run's storage is
+    /// closed, as long as the disk likes.
+    /// </summary>
+    private async Task TalkAsync()
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(TransferProtocol.KeepAliveSeconds), _time);
+        while (await timer.WaitForNextTickAsync(_stop.Token).ConfigureAwait(false)) Writer.Post(MessageType.KeepAlive);
     }
 }

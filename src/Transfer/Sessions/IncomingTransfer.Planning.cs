@@ -38,23 +38,27 @@ internal sealed partial class IncomingTransfer
 
             // Opening says early if the name is taken; the file is opened again when its first chunk comes.
             var file = new IncomingFile(entry, Offer.ChunkBits);
+            PlannedFile? planned;
             try
             {
                 long claimed;
                 lock (file.Gate) claimed = Math.Min(entry.Size, EnsureOpen(file).ClaimCount * file.ChunkSize);
                 if (entry.Id >= _expectedThrough) _unexpected += entry.Size;
-                if (claimed == 0) return null;
+                // A single chunk comes again in any case: its header has the only digest of the file, and what is staged may be of another.
+                if (claimed == 0 || file.Chunks == 1) return null;
                 Transfer.Meter.AddPresent(claimed);
                 _begun[entry.Id] = file;
                 file.IsVerifying = true;
-                PlannedFile? planned = PlanBegun(file);
-                _claims.Writer.TryWrite(file);
-                return planned;
+                planned = PlanBegun(file);
             }
             finally
             {
                 Close(file);
             }
+
+            // Closed before: from here on the file is the worker's to open, to close and to publish.
+            _claims.Writer.TryWrite(file);
+            return planned;
         }
         catch (TransferException e) when (ConcernsOneFile(e))
         {
@@ -72,8 +76,11 @@ internal sealed partial class IncomingTransfer
             file.End = null;
             file.Damaged.Clear();
             if (file.Chunks == 0) return null;
+            bool wasOpen = file.Content is not null;
             EnsureOpen(file);
             List<ChunkRange> ranges = Missing(file);
+            // Hundreds of files may be under way.
+            if (!wasOpen) Close(file);
             if (ranges is [{ First: 0 } all] && all.Count == file.Chunks) return null;
             // Nothing is missing but the file's end: it comes after a chunk, so one is asked for again.
             if (ranges.Count == 0) ranges.Add(new ChunkRange(file.Chunks - 1, 1));

@@ -51,6 +51,7 @@ internal sealed partial class IncomingTransfer
             if (!_stop.IsCancellationRequested) PublishNow(file);
             Interlocked.Decrement(ref _publishing);
             _room.Signal();
+            _progress.Signal();
         }
     }
 
@@ -66,11 +67,20 @@ internal sealed partial class IncomingTransfer
         {
             Reject(file.Entry, e);
         }
-        catch (TransferException)
+        catch (Exception e)
         {
-            // The store has failed, which ends the transfer: FinishAsync looks at it now.
+            Break(e);
         }
+    }
 
+    /// <summary>
+    /// The work beside the streams has failed, which ends the transfer: <see cref="FinishAsync"/> looks at it now. Whatever it is, for while
+    /// something waits to be stored no silence of the sender ends anything.
+    /// </summary>
+    private void Break(Exception e)
+    {
+        _broken ??= Store.Fault ?? e as TransferException
+            ?? new TransferException(TransferError.StorageFault, $"what was received could not be stored: {e.Message}", e);
         _progress.Signal();
     }
 
@@ -87,10 +97,9 @@ internal sealed partial class IncomingTransfer
             {
                 Reject(file.Entry, e);
             }
-            catch (TransferException e)
+            catch (Exception e)
             {
-                _broken ??= Store.Fault ?? e;
-                _progress.Signal();
+                Break(e);
             }
         }
     }
@@ -116,24 +125,19 @@ internal sealed partial class IncomingTransfer
         {
             lock (file.Gate)
             {
-                file.Writers--;
+                Leave(file);
                 file.IsVerifying = false;
                 file.Damaged.AddRange(damaged);
-                if (file.IsOver) Close(file);
             }
         }
 
         lock (file.Gate)
         {
             if (file.IsOver || _stop.IsCancellationRequested) return false;
-            if (!Verify(file))
-            {
-                // Opened again with its next chunk: hundreds of files may be resumed at once.
-                if (!file.IsReceived && file.Writers == 0 && !content.IsComplete) Close(file);
-                return false;
-            }
-
-            return true;
+            if (Verify(file)) return true;
+            // Opened again with its next chunk or its end: hundreds of files may be resumed at once.
+            if (!file.IsReceived) Close(file);
+            return false;
         }
     }
 

@@ -140,22 +140,18 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
                 file.Writers++;
             }
 
+            bool isNew = false, stored = false;
             Interlocked.Increment(ref _storing);
-
-            bool isNew = false;
             try
             {
                 long index = header.Offset / file.ChunkSize;
                 isNew = header.IsHole ? content.WriteHole(index, header.Digest) : content.WriteChunk(index, payload, header.Digest);
+                stored = true;
             }
             finally
             {
                 Interlocked.Decrement(ref _storing);
-                lock (file.Gate)
-                {
-                    file.Writers--;
-                    if (file.IsOver) Close(file);
-                }
+                if (!stored) Leave(file);
             }
 
             if (isNew)
@@ -171,6 +167,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
             lock (file.Gate)
             {
+                // Both at once: who verifies claims closes a file that nobody writes to.
+                Leave(file);
                 if ((header.Flags & ChunkFlags.WholeFile) != 0) file.Root = Digester.RootOf(header.Digest);
                 if (Verify(file)) received = file;
             }
@@ -347,6 +345,16 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         file.Content = Store.OpenFile(file.Entry, file.ChunkSize);
         Interlocked.Increment(ref _openFiles);
         return file.Content;
+    }
+
+    /// <summary>A writer is done; the last one of a file that is over closes it.</summary>
+    private void Leave(IncomingFile file)
+    {
+        lock (file.Gate)
+        {
+            file.Writers--;
+            if (file.IsOver) Close(file);
+        }
     }
 
     /// <summary>Closes storage, or throws away what is staged if that is wanted; once nobody writes any more.</summary>

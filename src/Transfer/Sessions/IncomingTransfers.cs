@@ -225,7 +225,8 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         lock (_gate)
         {
             ticket = ++live.Ticket;
-            live.Worker?.Cancel();
+            // What waits for it goes on elsewhere: nothing runs under the gate.
+            _ = live.Worker?.CancelAsync();
         }
 
         try

@@ -3,10 +3,10 @@ using FastShare.Transfer.Framing;
 namespace FastShare.Transfer.Sessions;
 
 /// <summary>
-/// Notices a connection that is up in name only: both sides say something every few seconds, and a side that hears nothing on
-/// any stream of the transfer gives the connection up. A receiver that is merely slow keeps talking. Thread-safe.
+/// Notices a connection that is up in name only: both sides say something every few seconds (<see cref="ControlSession"/>), and a side
+/// that hears nothing on any stream of the transfer gives the connection up. A receiver that is merely slow keeps talking. Thread-safe.
 /// </summary>
-internal sealed class Liveness(TimeProvider time, ControlWriter control)
+internal sealed class Liveness(TimeProvider time)
 {
     private long _heard = time.GetTimestamp(); // interlocked
     private volatile bool _listening = true;
@@ -35,9 +35,8 @@ internal sealed class Liveness(TimeProvider time, ControlWriter control)
     public async Task RunAsync(Action? check, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1), time);
-        for (int second = 1; await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false); second++)
+        while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false))
         {
-            if (second % TransferProtocol.KeepAliveSeconds == 0) control.Post(MessageType.KeepAlive);
             if (IsSilent)
                 throw new TransferException(
                     TransferError.ConnectionLost, $"the other side has sent nothing for {TransferProtocol.SilenceSeconds} s");

@@ -1,5 +1,10 @@
+using FastShare.Testing.Storage;
 using FastShare.Testing.Transfer;
+using FastShare.Transfer.Framing;
+using FastShare.Transfer.Planning;
+using FastShare.Transfer.Storage;
 using FastShare.Transport;
+using Microsoft.Extensions.Time.Testing;
 
 namespace FastShare.Transfer.Tests.Sessions;
 
@@ -117,6 +122,59 @@ public class LostConnectionTests
         Assert.Equal("", pair.Differences());
         Assert.InRange(second.Meter.Moved, 1, 5 * MiB);
         Assert.InRange((await second.EventsAsync().OfType<TransferEvent.Resumed>().SingleAsync()).BytesAlready, 3 * MiB, 6 * MiB);
+    }
+
+    [Fact]
+    public async Task An_offer_that_waits_for_an_earlier_runs_storage_to_close_is_not_given_up()
+    {
+        using var held = new ManualResetEventSlim(initialState: true);
+        var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var disk = new FaultyStorage(ReceiveStoreOptions.MachineStorage)
+        {
+            Fail = (name, _) =>
+            {
+                if (name != "SyncData" || held.IsSet) return null;
+                reached.TrySetResult();
+                held.Wait();
+                return null;
+            },
+        };
+        var time = new FakeTimeProvider();
+        await using var pair = new TransferPair(limits: new IncomingLimits { Storage = disk }, time: time);
+        await using (var first = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer))
+        {
+            UInt128 session = await first.OfferFilesAsync(2 * MiB);
+            Transfer received = await pair.IncomingAsync(CancellationToken.None);
+            await ScriptedSender.SendChunkAsync(await first.AttachAsync(session), 0, 0, new byte[MiB]);
+            await ScriptedSender.WaitForMovedAsync(received, MiB);
+        }
+
+        pair.Network.BreakLinks();
+        held.Reset();
+        await using var second = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer);
+        try
+        {
+            // The same files by another run: the first one's data is being synced.
+            await second.OfferAsync(instance: 8);
+            await second.SendManifestAsync(new ManifestEntry(0, EntryKind.File, "file0", 2 * MiB, 0x1A4, 1_000_000_000, null));
+            while (!reached.Task.IsCompleted)
+            {
+                time.Advance(TimeSpan.FromMilliseconds(100));
+                await Task.WhenAny(reached.Task, Task.Delay(2));
+            }
+
+            // Six are 18 s, more than the silence that ends a connection.
+            for (int heard = 0; heard < 6; heard++)
+                Assert.Equal(MessageType.KeepAlive, (await second.AdvanceUntilAsync(time, second.NextAsync())).Type);
+        }
+        finally
+        {
+            held.Set();
+        }
+
+        await second.ExpectAsync(MessageType.Accept);
+        PlanMessage plan = PlanMessage.Parse((await second.ExpectAsync(MessageType.Plan)).Body);
+        Assert.Equal([new ChunkRange(1, 1)], Assert.Single(plan.Exceptions).Ranges);
     }
 
     private static void AddTree(TransferPair pair)

@@ -7,6 +7,7 @@ using FastShare.Transfer.Sessions;
 using FastShare.Transfer.Verification;
 using FastShare.Transport;
 using FastShare.Transport.Identity;
+using Microsoft.Extensions.Time.Testing;
 
 namespace FastShare.Transfer.Tests.Sessions;
 
@@ -88,12 +89,31 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
         return code;
     }
 
+    /// <summary>Lets virtual time pass until something happens, and says now and then that this side lives.</summary>
+    public async Task<T> AdvanceUntilAsync<T>(FakeTimeProvider time, Task<T> done)
+    {
+        while (!done.IsCompleted)
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            await SendRawAsync(MessageType.KeepAlive, []);
+            await Task.WhenAny(done, Task.Delay(5));
+        }
+
+        return await done;
+    }
+
     public async Task CloseAsync() => await _control!.Output.CompleteAsync();
 
     /// <summary>Waits until the receiver has written this many bytes; it tells only later that a small file is published.</summary>
     public static async Task WaitForMovedAsync(Transfer received, long bytes)
     {
-        while (received.Meter.Moved < bytes) await Task.Delay(5);
+        while (received.Meter.Moved < bytes)
+        {
+            // A transfer that has ended moves nothing more, and its reason is what the test has to show.
+            if (received.Completion.IsCompleted) await received.Completion;
+            await Task.Delay(5);
+        }
+
         Assert.Equal(bytes, received.Meter.Moved);
     }
 

@@ -3,6 +3,7 @@ using FastShare.Testing.Transfer;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
 using FastShare.Transfer.Verification;
+using Microsoft.Extensions.Time.Testing;
 
 namespace FastShare.Transfer.Tests.Sessions;
 
@@ -64,6 +65,40 @@ public class StagedDamageTests
         await second.Completion;
         Assert.Equal("", pair.Differences());
         Assert.Equal(8 * MiB - staged + extra * MiB, second.Meter.Moved);
+    }
+
+    [Fact]
+    public async Task A_staged_file_of_one_chunk_does_not_stand_for_what_is_offered_now()
+    {
+        var time = new FakeTimeProvider();
+        await using var pair = new TransferPair(time: time);
+        await using (var first = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer))
+        {
+            await first.OfferAsync();
+            Transfer received = await pair.IncomingAsync(CancellationToken.None);
+            // Without the manifest's end nothing is published, so the chunk stays staged.
+            await first.SendAsync(MessageType.ManifestPage, writer => ManifestPage.Encode([Entry(1)], writer));
+            ControlMessage accepted = await first.AdvanceUntilAsync(time, first.ExpectAsync(MessageType.Accept));
+            await first.ExpectAsync(MessageType.Plan);
+            PipeWriter early = await first.AttachAsync(Accept.Parse(accepted.Body).Session);
+            await ScriptedSender.SendChunkAsync(early, 0, 0, Chunk(0), ChunkFlags.WholeFile);
+            await ScriptedSender.WaitForMovedAsync(received, MiB);
+        }
+
+        await pair.RestartReceiverAsync();
+        Assert.Single(Directory.GetFiles(Assert.Single(Directory.GetDirectories(pair.TargetFolder, ".fastshare-*")), "0*.0*"));
+        await using var sender = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer);
+        await sender.OfferAsync(instance: 8);
+        await sender.SendManifestAsync(Entry(1));
+        UInt128 session = Accept.Parse((await sender.ExpectAsync(MessageType.Accept)).Body).Session;
+        Assert.Empty(PlanMessage.Parse((await sender.ExpectAsync(MessageType.Plan)).Body).Exceptions);
+        // The same name, size and time, and other bytes.
+        PipeWriter lane = await sender.AttachAsync(session);
+        await ScriptedSender.SendChunkAsync(lane, 0, 0, Chunk(1), ChunkFlags.WholeFile);
+        await sender.AdvanceUntilAsync(time, sender.ExpectAsync(MessageType.FileDone));
+        await sender.ExpectAsync(MessageType.Complete);
+        await sender.CloseAsync();
+        Assert.Equal(Chunk(1), await File.ReadAllBytesAsync(Path.Combine(pair.TargetFolder, "file0"), CancellationToken.None));
     }
 
     /// <summary>Stages whole chunks of a file and stops before its end.</summary>
