@@ -20,8 +20,8 @@ internal enum ChunkFlags : ushort
 /// <summary>The fixed header in front of a chunk's payload (docs/wire-format.md, "Chunk frames").</summary>
 internal readonly record struct ChunkHeader(uint FileId, ChunkFlags Flags, long Offset, int Length, UInt128 Digest)
 {
-    /// <summary>Its size: file u32, flags u16, reserved u16, offset u64, length u32, digest 16 bytes.</summary>
-    public const int Size = 36;
+    /// <summary>Its size: file u32, flags u16, reserved u16, offset u64, length u32, digest 16 bytes, check u64.</summary>
+    public const int Size = 36 + WireCheck.Size;
 
     /// <summary>Whether the chunk is zeros that are not sent.</summary>
     public bool IsHole => (Flags & ChunkFlags.Hole) != 0;
@@ -37,12 +37,14 @@ internal readonly record struct ChunkHeader(uint FileId, ChunkFlags Flags, long 
         BinaryPrimitives.WriteInt64BigEndian(destination[8..], Offset);
         BinaryPrimitives.WriteInt32BigEndian(destination[16..], Length);
         BinaryPrimitives.WriteUInt128BigEndian(destination[20..], Digest);
+        WireCheck.Write(destination[..Size]);
     }
 
-    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: no header of this version can look like
-    /// this.</exception>
+    /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: it was damaged on the way;
+    /// <see cref="TransferError.ProtocolViolation"/>: no header of this version can look like this.</exception>
     public static ChunkHeader Parse(ReadOnlySpan<byte> source)
     {
+        WireCheck.Verify(source[..Size], "a chunk's header");
         ushort flags = BinaryPrimitives.ReadUInt16BigEndian(source[4..]);
         if ((flags & ~(ushort)(ChunkFlags.WholeFile | ChunkFlags.Hole)) != 0) throw Malformed($"unknown flags {flags:x4}");
         if (BinaryPrimitives.ReadUInt16BigEndian(source[6..]) != 0) throw Malformed("a reserved field is not zero");
@@ -64,19 +66,22 @@ internal readonly record struct ChunkHeader(uint FileId, ChunkFlags Flags, long 
 /// <summary>The first bytes of a data stream: which session it belongs to.</summary>
 internal readonly record struct Attach(UInt128 Session, ushort Lane)
 {
-    /// <summary>Its size: version u16, lane u16, session 16 bytes.</summary>
-    public const int Size = 20;
+    /// <summary>Its size: version u16, lane u16, session 16 bytes, check u64.</summary>
+    public const int Size = 20 + WireCheck.Size;
 
     public void Write(Span<byte> destination)
     {
         BinaryPrimitives.WriteUInt16BigEndian(destination, TransferProtocol.Version);
         BinaryPrimitives.WriteUInt16BigEndian(destination[2..], Lane);
         BinaryPrimitives.WriteUInt128BigEndian(destination[4..], Session);
+        WireCheck.Write(destination[..Size]);
     }
 
-    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: another version.</exception>
+    /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: it was damaged on the way;
+    /// <see cref="TransferError.ProtocolViolation"/>: another version.</exception>
     public static Attach Parse(ReadOnlySpan<byte> source)
     {
+        WireCheck.Verify(source[..Size], "the first message of a data stream");
         ushort version = BinaryPrimitives.ReadUInt16BigEndian(source), lane = BinaryPrimitives.ReadUInt16BigEndian(source[2..]);
         if (version != TransferProtocol.Version) throw TransferProtocol.Violation($"malformed attach message: version {version}");
         return new Attach(BinaryPrimitives.ReadUInt128BigEndian(source[4..]), lane);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.IO.Hashing;
 using System.IO.Pipelines;
 
 namespace FastShare.Transfer.Framing;
@@ -8,7 +9,7 @@ namespace FastShare.Transfer.Framing;
 internal readonly record struct ControlMessage(MessageType Type, ReadOnlySequence<byte> Body);
 
 /// <summary>
-/// Takes control messages from a stream: u32 length (type and body), u8 type, body. Used by one reader.
+/// Takes control messages from a stream: u32 length (type and body), u8 type, body, u64 check. Used by one reader.
 /// </summary>
 /// <remarks>
 /// A message may be longer than the stream's window. What cannot be parsed in place is therefore copied as it arrives, so that
@@ -20,6 +21,7 @@ internal sealed class ControlReader(PipeReader input)
 
     // State of the single reader.
     private readonly ArrayBufferWriter<byte> _partial = new();
+    private readonly XxHash3 _hash = new();
     private SequencePosition _consumed;
     private bool _holdsInput;
     private bool _outOfStep;
@@ -28,7 +30,8 @@ internal sealed class ControlReader(PipeReader input)
     /// The next message; null at an orderly end between two messages. After a violation, or a read that was cancelled, messages cannot be
     /// told apart any more: what follows is passed over.
     /// </summary>
-    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: an impossible length.</exception>
+    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: an impossible length;
+    /// <see cref="TransferError.ConnectionLost"/>: the message was damaged, or cut off.</exception>
     public async ValueTask<ControlMessage?> ReadAsync(CancellationToken cancellationToken)
     {
         Release();
@@ -56,14 +59,23 @@ internal sealed class ControlReader(PipeReader input)
                 }
 
                 length = (int)announced - 1;
-                if (buffer.Length - HeaderLength >= length)
+                _hash.Reset();
+                if (buffer.Length - HeaderLength - WireCheck.Size >= length)
                 {
-                    ReadOnlySequence<byte> body = buffer.Slice(HeaderLength, length);
-                    _consumed = body.End;
+                    Append(buffer.Slice(0, HeaderLength + length));
+                    ReadOnlySequence<byte> check = buffer.Slice(HeaderLength + length, WireCheck.Size);
+                    if (!Matches(check))
+                    {
+                        input.AdvanceTo(buffer.End);
+                        throw WireCheck.Damaged("a control message");
+                    }
+
+                    _consumed = check.End;
                     _holdsInput = true;
-                    return new ControlMessage(type, body);
+                    return new ControlMessage(type, buffer.Slice(HeaderLength, length));
                 }
 
+                Append(buffer.Slice(0, HeaderLength));
                 input.AdvanceTo(buffer.GetPosition(HeaderLength));
                 break;
             }
@@ -82,18 +94,33 @@ internal sealed class ControlReader(PipeReader input)
 
     private async ValueTask<ReadOnlySequence<byte>> CollectAsync(int length, CancellationToken cancellationToken)
     {
+        int total = length + WireCheck.Size;
         _partial.ResetWrittenCount();
-        while (_partial.WrittenCount < length)
+        while (_partial.WrittenCount < total)
         {
             ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
             ReadOnlySequence<byte> piece = result.Buffer;
-            if (piece.Length > length - _partial.WrittenCount) piece = piece.Slice(0, length - _partial.WrittenCount);
+            if (piece.Length > total - _partial.WrittenCount) piece = piece.Slice(0, total - _partial.WrittenCount);
             foreach (ReadOnlyMemory<byte> segment in piece) _partial.Write(segment.Span);
             input.AdvanceTo(piece.End);
-            if (result.IsCompleted && _partial.WrittenCount < length) throw Truncated();
+            if (result.IsCompleted && _partial.WrittenCount < total) throw Truncated();
         }
 
-        return new ReadOnlySequence<byte>(_partial.WrittenMemory);
+        var message = new ReadOnlySequence<byte>(_partial.WrittenMemory);
+        Append(message.Slice(0, length));
+        return Matches(message.Slice(length)) ? message.Slice(0, length) : throw WireCheck.Damaged("a control message");
+    }
+
+    private void Append(in ReadOnlySequence<byte> bytes)
+    {
+        foreach (ReadOnlyMemory<byte> segment in bytes) _hash.Append(segment.Span);
+    }
+
+    private bool Matches(in ReadOnlySequence<byte> check)
+    {
+        Span<byte> bytes = stackalloc byte[WireCheck.Size];
+        check.CopyTo(bytes);
+        return BinaryPrimitives.ReadUInt64BigEndian(bytes) == _hash.GetCurrentHashAsUInt64();
     }
 
     private async ValueTask<ControlMessage?> SkipToEndAsync(CancellationToken cancellationToken)

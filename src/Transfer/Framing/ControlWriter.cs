@@ -39,6 +39,8 @@ internal sealed class ControlWriter(PipeWriter output)
                 throw new InvalidOperationException($"a {type} message of {length} bytes was built");
             Span<byte> written = System.Runtime.InteropServices.MemoryMarshal.AsMemory(_filling.WrittenMemory).Span;
             BinaryPrimitives.WriteUInt32BigEndian(written[start..], (uint)length);
+            BinaryPrimitives.WriteUInt64BigEndian(_filling.GetSpan(WireCheck.Size), WireCheck.Of(written[start..]));
+            _filling.Advance(WireCheck.Size);
         }
 
         Wake();

@@ -46,10 +46,11 @@ public static class HostileSender
     {
         var body = new ArrayBufferWriter<byte>();
         write(body);
-        byte[] message = new byte[5 + body.WrittenCount];
+        byte[] message = new byte[5 + body.WrittenCount + WireCheck.Size];
         BinaryPrimitives.WriteUInt32BigEndian(message, (uint)(1 + body.WrittenCount));
         message[4] = (byte)type;
         body.WrittenSpan.CopyTo(message.AsSpan(5));
+        WireCheck.Write(message);
         await stream.Output.WriteAsync(message);
     }
 }

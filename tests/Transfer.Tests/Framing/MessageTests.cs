@@ -31,9 +31,67 @@ public class MessageTests
         byte[] bytes = new byte[ChunkHeader.Size];
         var header = new ChunkHeader(1, ChunkFlags.WholeFile, 0x100000, 3, new UInt128(4, 5));
         header.Write(bytes);
-        Assert.Equal("00000001" + "0001" + "0000" + "0000000000100000" + "00000003" + "0000000000000004" + "0000000000000005",
-            Convert.ToHexStringLower(bytes));
+        Assert.Equal("00000001" + "0001" + "0000" + "0000000000100000" + "00000003" + "0000000000000004" + "0000000000000005"
+            + "e4d120bf6a23a80b", Convert.ToHexStringLower(bytes));
         Assert.Equal(header, ChunkHeader.Parse(bytes));
+
+        byte[] first = new byte[Attach.Size];
+        new Attach(new UInt128(3, 4), 2).Write(first);
+        Assert.Equal("0001" + "0002" + "0000000000000003" + "0000000000000004" + "e9b0e02f68c39b8e", Convert.ToHexStringLower(first));
+    }
+
+    // The checks are those of another implementation of XXH3, 64 bits, seed 0.
+    [Fact]
+    public async Task A_control_message_has_the_bytes_of_the_specification()
+    {
+        Assert.Equal("00000001" + "80" + "baca1a4c48c56009", Convert.ToHexStringLower(await WireOf(writer => writer.Post(MessageType.KeepAlive))));
+    }
+
+    [Theory]
+    [InlineData(1 << 20)] // whole in the buffer
+    [InlineData(3)] // in pieces
+    public async Task A_control_message_with_any_bit_turned_over_is_never_taken(int window)
+    {
+        byte[] right = await WireOf(writer => writer.Post(MessageType.FileDone, new Number(0x01020304)));
+        for (int bit = 0; bit < 8 * right.Length; bit++)
+        {
+            byte[] wrong = [.. right];
+            wrong[bit / 8] ^= (byte)(1 << bit % 8);
+            PipeReader input = PipeReader.Create(new MemoryStream(wrong), new StreamPipeReaderOptions(bufferSize: window, minimumReadSize: 1));
+            TransferException e = await Assert.ThrowsAsync<TransferException>(
+                async () => await new ControlReader(input).ReadAsync(CancellationToken.None));
+            // Of the length's bits some ask for more than there is, and some for more than there may be.
+            Assert.True(e.Error == TransferError.ConnectionLost || bit < 32, $"bit {bit}: {e.Message}");
+        }
+    }
+
+    [Fact]
+    public void A_header_with_any_bit_turned_over_is_never_taken()
+    {
+        byte[] chunk = new byte[ChunkHeader.Size], attach = new byte[Attach.Size];
+        new ChunkHeader(1, ChunkFlags.WholeFile, 0x100000, 3, new UInt128(4, 5)).Write(chunk);
+        new Attach(7, 2).Write(attach);
+        for (int bit = 0; bit < 8 * ChunkHeader.Size; bit++)
+            Assert.Equal(TransferError.ConnectionLost, Assert.Throws<TransferException>(() => ChunkHeader.Parse(Turned(chunk, bit))).Error);
+        for (int bit = 0; bit < 8 * Attach.Size; bit++)
+            Assert.Equal(TransferError.ConnectionLost, Assert.Throws<TransferException>(() => Attach.Parse(Turned(attach, bit))).Error);
+
+        static byte[] Turned(byte[] right, int bit)
+        {
+            byte[] wrong = [.. right];
+            wrong[bit / 8] ^= (byte)(1 << bit % 8);
+            return wrong;
+        }
+    }
+
+    private static async Task<byte[]> WireOf(Action<ControlWriter> post)
+    {
+        var sink = new MemoryStream();
+        var writer = new ControlWriter(PipeWriter.Create(sink, new StreamPipeWriterOptions(leaveOpen: true)));
+        post(writer);
+        writer.Finish();
+        await writer.PumpAsync(CancellationToken.None);
+        return sink.ToArray();
     }
 
     [Fact]
@@ -95,11 +153,19 @@ public class MessageTests
                 Try(() => Complete.Parse(body));
                 Try(() => Number.Parse(MessageType.Known, body));
                 Try(() => PlanMessage.Parse(body));
-                if (bytes.Length >= ChunkHeader.Size) Try(() => ChunkHeader.Parse(bytes));
-                if (bytes.Length >= Attach.Size) Try(() => Attach.Parse(bytes));
+                if (bytes.Length >= ChunkHeader.Size) Try(() => ChunkHeader.Parse(Checked(bytes, ChunkHeader.Size)));
+                if (bytes.Length >= Attach.Size) Try(() => Attach.Parse(Checked(bytes, Attach.Size)));
                 Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 256 << 10);
             },
             iter: 5000, threads: 1);
+
+        // Fields are looked at only behind a right check.
+        static byte[] Checked(byte[] bytes, int size)
+        {
+            byte[] copy = bytes[..size];
+            WireCheck.Write(copy);
+            return copy;
+        }
 
         static void Try(Action parse)
         {
@@ -124,14 +190,12 @@ public class MessageTests
         var pipe = new Pipe(new PipeOptions(pauseWriterThreshold: 4096, resumeWriterThreshold: 2048, useSynchronizationContext: false));
         byte[] large = new byte[size];
         new Random(1).NextBytes(large);
-        var sink = new MemoryStream();
-        var writer = new ControlWriter(PipeWriter.Create(sink, new StreamPipeWriterOptions(leaveOpen: true)));
-        writer.Post(MessageType.KeepAlive);
-        writer.Post(MessageType.ManifestPage, new Raw(large));
-        writer.Post(MessageType.FileDone, new Number(3));
-        writer.Finish();
-        await writer.PumpAsync(CancellationToken.None);
-        byte[] wire = sink.ToArray();
+        byte[] wire = await WireOf(writer =>
+        {
+            writer.Post(MessageType.KeepAlive);
+            writer.Post(MessageType.ManifestPage, new Raw(large));
+            writer.Post(MessageType.FileDone, new Number(3));
+        });
         Task feeding = Task.Run(async () =>
         {
             for (int at =

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Buffers.Binary;
 using System.IO.Pipelines;
 using FastShare.Testing.Transfer;
 using FastShare.Transfer.Framing;
@@ -54,10 +55,13 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
 
     public async Task SendRawAsync(MessageType type, byte[] body, uint? length = null)
     {
-        PipeWriter output = _control!.Output;
-        output.WriteUInt32(length ?? (uint)body.Length + 1);
-        output.WriteByte((byte)type);
-        await output.WriteAsync(body);
+        var message = new ArrayBufferWriter<byte>();
+        message.WriteUInt32(length ?? (uint)body.Length + 1);
+        message.WriteByte((byte)type);
+        message.Write(body);
+        BinaryPrimitives.WriteUInt64BigEndian(message.GetSpan(WireCheck.Size), WireCheck.Of(message.WrittenSpan));
+        message.Advance(WireCheck.Size);
+        await _control!.Output.WriteAsync(message.WrittenMemory);
     }
 
     /// <summary>The next message that is neither a keep-alive nor a lane's count; it must be of this type. Its body is copied.</summary>

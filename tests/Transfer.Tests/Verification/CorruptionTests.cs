@@ -38,6 +38,36 @@ public class CorruptionTests
         Assert.False(File.Exists(Path.Combine(pair.TargetFolder, "a")));
     }
 
+    [Theory]
+    [InlineData(TransferProtocol.ControlId, 12)]
+    [InlineData(TransferProtocol.DataId, 5)]
+    public async Task Whichever_write_is_damaged_every_name_and_byte_arrives_as_it_was_sent(string protocol, int writes)
+    {
+        for (int which = 0; which < writes; which++)
+        {
+            await using var pair = new TransferPair();
+            for (int i = 0; i < 3; i++) pair.AddFile($"folder/file {i}", 1000); // of one size: nothing but the header tells them apart
+            pair.AddFile("large", 3 * MiB);
+            int seen = -1, hit = which;
+            pair.Network.LinkMade = link => link.Corrupts = (id, length) => id == protocol && length > 0 && Interlocked.Increment(ref seen) == hit;
+            TransferResult result = await pair.Send().Completion;
+            Assert.True((which, "") == (which, pair.Differences()), $"write {which}: {pair.Differences()}");
+            Assert.Empty(result.Failures);
+        }
+    }
+
+    [Fact]
+    public async Task A_way_that_damages_every_control_message_ends_the_transfer_with_its_cause()
+    {
+        await using var pair = new TransferPair();
+        pair.AddFile("a", 100);
+        pair.Network.LinkMade = link => link.Corrupts = (protocol, _) => protocol == TransferProtocol.ControlId;
+        TransferException failure =
+            await Assert.ThrowsAsync<TransferException>(() => pair.Send(new SendOptions { MaxRetries = 1 }).Completion);
+        Assert.Equal(TransferError.ConnectionLost, failure.Error);
+        Assert.False(Directory.Exists(pair.TargetFolder));
+    }
+
     [Fact]
     public void Digests_in_pieces_equal_digests_at_once()
     {
