@@ -1,6 +1,7 @@
 using System.Text;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Sessions;
+using FastShare.Transfer.Telemetry;
 using FastShare.Transport;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Discovery;
@@ -37,10 +38,12 @@ public sealed partial class FastShareNode : IAsyncDisposable
             AgentVersion = AgentVersion.For(name),
             TimeProvider = options.TimeProvider,
             LoggerFactory = options.LoggerFactory,
+            MeterFactory = options.MeterFactory,
         });
         var network = new SwarmNetwork(Swarm);
         _engine = new TransferEngine(
-            network, name, options.Consent, options.Limits, options.TimeProvider, BlockPool.Shared, options.LoggerFactory);
+            network, name, options.Consent, options.Limits, options.TimeProvider, BlockPool.Shared, options.LoggerFactory,
+            TransferInstruments.For(options.MeterFactory));
         RateLimit = options.RateLimit;
         network.Handle(TransferProtocol.ControlId, _engine.Incoming.ServeControlAsync);
         network.Handle(TransferProtocol.DataId, _engine.Incoming.ServeDataAsync);

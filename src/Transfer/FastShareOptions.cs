@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using FastShare.Transport;
 using FastShare.Transport.Discovery;
 using FastShare.Transport.Identity;
@@ -55,6 +56,9 @@ public sealed class FastShareOptions
 
     /// <summary>Where logs go.</summary>
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
+
+    /// <summary>Makes the meters; null: all nodes of the process share one per library. See docs/telemetry.md.</summary>
+    public IMeterFactory? MeterFactory { get; init; }
 }
 
 /// <summary>Limits on incoming transfers. What exceeds one is refused with a text that names it.</summary>

@@ -1,5 +1,6 @@
 using FastShare.Transfer.Scheduling;
 using FastShare.Transfer.Sessions;
+using FastShare.Transfer.Telemetry;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Transfer;
@@ -13,18 +14,21 @@ public sealed class Transfer
     private readonly TaskCompletionSource<TransferResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly EventLog<TransferEvent> _events = new(EventsKept);
     private readonly CancellationTokenSource _cancel = new();
+    private readonly TransferInstruments _instruments;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile TransferOffer? _offer;
 
     private volatile int _priority = (int)TransferPriority.Normal;
 
-    internal Transfer(PeerId peer, bool isIncoming, TimeProvider time)
+    internal Transfer(PeerId peer, bool isIncoming, TimeProvider time, TransferInstruments instruments)
     {
         Peer = peer;
         IsIncoming = isIncoming;
         Stages = new StageMeter(time);
         Rate = new TokenBucket(time, 0);
         Meter = new ProgressMeter(time, isIncoming ? TransferState.Offered : TransferState.Connecting);
+        _instruments = instruments;
+        instruments.Started(this);
     }
 
     /// <summary>The other side.</summary>
@@ -44,7 +48,7 @@ public sealed class Transfer
     public TransferProgress Progress => Meter.Snapshot();
 
     /// <summary>Where the time goes, and what was decided why.</summary>
-    public TransferStatistics Statistics => Tuning.Snapshot(Stages);
+    public TransferStatistics Statistics => Tuning.Snapshot(Stages, Wire);
 
     /// <summary>Bytes a second that this transfer sends at most; null: no limit. May be changed while it runs.</summary>
     /// <remarks>For incoming transfers it has no effect: the sender decides.</remarks>
@@ -74,6 +78,9 @@ public sealed class Transfer
 
     /// <summary>Times of the stages.</summary>
     internal StageMeter Stages { get; }
+
+    /// <summary>Times of the connections.</summary>
+    internal WireMeter Wire { get; } = new();
 
     /// <summary>Decisions and what the kernel says.</summary>
     internal TuningReport Tuning { get; } = new();
@@ -142,7 +149,10 @@ public sealed class Transfer
     {
         Meter.State = TransferState.Completed;
         Rate.Dispose();
-        _completion.TrySetResult(Meter.Result());
+        TransferResult result = Meter.Result();
+        Wire.Stop();
+        _instruments.Ended(this, result.Duration, null);
+        _completion.TrySetResult(result);
         _events.End();
         _ended.TrySetResult();
     }
@@ -151,6 +161,8 @@ public sealed class Transfer
     {
         Meter.State = TransferState.Failed;
         Rate.Dispose();
+        Wire.Stop();
+        _instruments.Ended(this, Meter.Result().Duration, error.Error);
         _completion.TrySetException(error);
         _ = _completion.Task.Exception; // who does not await the completion learns of the failure by the state
         _events.End();

@@ -29,6 +29,12 @@ public sealed record TransferStatistics
     /// <summary>Receiver: writing to storage.</summary>
     public TimeSpan Storing { get; internal init; }
 
+    /// <summary>
+    /// Time and bytes of every stage, those above included, in the data's order; stages of the other side are zero. Those of connections
+    /// count what else goes over them meanwhile, and add up over all of them.
+    /// </summary>
+    public IReadOnlyList<StageTotal> Stages { get; internal init; } = [];
+
     /// <summary>Connections that carry chunks.</summary>
     public int Connections { get; internal init; }
 

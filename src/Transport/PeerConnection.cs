@@ -5,6 +5,7 @@ using FastShare.Transport.Protocols;
 using FastShare.Transport.Protocols.Internal;
 using FastShare.Transport.Security;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport;
 
@@ -40,6 +41,7 @@ public sealed class PeerConnection : IDialedConnection
         _muxer = muxer;
         Peer = channel.RemotePeer;
         Security = channel.Security;
+        Counters = channel.Channel.Counters;
         IsInbound = role == ConnectionRole.Listener;
         LocalAddress = localAddress;
         RemoteAddress = remoteAddress;
@@ -69,6 +71,9 @@ public sealed class PeerConnection : IDialedConnection
 
     /// <summary>Completes when the connection is over; never faults. Null: an orderly close.</summary>
     public Task<TransportException?> Closed => _muxer.Closed;
+
+    /// <summary>Time and bytes by stage.</summary>
+    internal ConnectionCounters Counters { get; }
 
     /// <summary>The kernel's options and measurements; null where the transport has none.</summary>
     internal ISocketTuning? Socket { get; init; }

@@ -213,6 +213,7 @@ public sealed partial class Swarm : IConnectionHost
         _events.Publish(new SwarmEvent.Connected(connection.Peer, connection, count));
         _states.Up(connection);
         connection.IsCounted = _instruments.ConnectionOpened(connection.IsInbound);
+        _instruments.Add(connection.Counters);
         if (!isLane) _observers.Up(connection);
         _connections.Run(() => SuperviseAsync(connection, ticket));
         RetireSurplus(connection.Peer);
@@ -228,6 +229,7 @@ public sealed partial class Swarm : IConnectionHost
         _events.Publish(new SwarmEvent.Disconnected(connection.Peer, connection, reason, remaining));
         _states.Down(connection, connection.Cause, reason);
         _instruments.ConnectionClosed(connection.IsCounted, connection.IsInbound, connection.Cause);
+        _instruments.Remove(connection.Counters);
         _observers.Down(connection, reason);
         connection.Release();
         await running.ConfigureAwait(false);

@@ -1,3 +1,4 @@
+using FastShare.Testing;
 using System.Text.RegularExpressions;
 
 namespace FastShare.Transport.Tests;

@@ -24,6 +24,9 @@ internal sealed class ReadStage(
     MemoryBudget budget,
     StageMeter.Clock clock)
 {
+    /// <summary>Smaller chunks are hashed in some 5 µs: not worth reading the clock twice.</summary>
+    private const int TimedHash = 64 << 10;
+
     private readonly Digester _digester = new();
 
     /// <summary>Runs until the plan is complete, or until <paramref name="goOn"/> says no, between two files.</summary>
@@ -32,9 +35,10 @@ internal sealed class ReadStage(
     /// <param name="cancellationToken">Ends the stage within one chunk.</param>
     public async Task RunAsync(Func<bool> goOn, Action fileDone, CancellationToken cancellationToken)
     {
+        clock.Enter(TransferStage.WaitingForPlan);
         while (goOn() && await plan.NextAsync(cancellationToken).ConfigureAwait(false) is { } task)
         {
-            clock.Enter(Stage.Reading);
+            clock.Enter(TransferStage.Reading);
             SourceEntry source = state.Manifest[task.Id];
             if (source.Entry.Kind == EntryKind.File && !state.HasFailed(task.Id))
             {
@@ -54,7 +58,7 @@ internal sealed class ReadStage(
                 control.Post(MessageType.FileFailed, new FileFailure(task.Id, WireCode.SourceChanged, "the file could not be sent"));
             }
 
-            clock.Enter(Stage.None);
+            clock.Enter(TransferStage.WaitingForPlan);
             plan.Done();
             fileDone();
         }
@@ -111,9 +115,9 @@ internal sealed class ReadStage(
         }
 
         int charged = BlockLength(length);
-        clock.Enter(Stage.WaitingForLanes);
+        clock.Enter(TransferStage.WaitingForStreams);
         await budget.TakeAsync(charged, cancellationToken).ConfigureAwait(false);
-        clock.Enter(Stage.Reading);
+        clock.Enter(TransferStage.Reading);
         IMemoryOwner<byte> block = blocks.Rent(length);
         try
         {
@@ -128,7 +132,7 @@ internal sealed class ReadStage(
             throw;
         }
 
-        UInt128 digest = Digester.Of(block.Memory.Span[..length]);
+        UInt128 digest = Hash(block.Memory.Span[..length]);
         await QueueAsync(file, index, length, digest, ChunkFlags.None, block, charged, isRepair, cancellationToken).ConfigureAwait(false);
     }
 
@@ -144,7 +148,7 @@ internal sealed class ReadStage(
         work.Set(
             new ChunkHeader(file.Entry.Id, flags, index * file.ChunkSize, length, digest),
             index, block, budget, charged);
-        clock.Enter(Stage.WaitingForLanes);
+        clock.Enter(TransferStage.WaitingForStreams);
         try
         {
             await chunks.WriteAsync(work, cancellationToken).ConfigureAwait(false);
@@ -155,7 +159,7 @@ internal sealed class ReadStage(
             throw;
         }
 
-        clock.Enter(Stage.Reading);
+        clock.Enter(TransferStage.Reading);
         if (isRepair && changed && file.Ended) EndFile(file);
     }
 
@@ -175,7 +179,7 @@ internal sealed class ReadStage(
                 block ??= blocks.Rent((int)file.ChunkSize);
                 int length = ChunkSize.LengthOf(index, file.Entry.Size, file.ChunkSize);
                 Read(content, file.Entry, index * file.ChunkSize, block.Memory.Span[..length]);
-                file.Learn(index, Digester.Of(block.Memory.Span[..length]));
+                file.Learn(index, Hash(block.Memory.Span[..length]));
                 // Gives the pool's other work a turn: this loop waits for nothing.
                 await Task.Yield();
             }
@@ -184,6 +188,17 @@ internal sealed class ReadStage(
         {
             block?.Dispose();
         }
+    }
+
+    private UInt128 Hash(ReadOnlySpan<byte> chunk)
+    {
+        clock.Count(chunk.Length);
+        if (chunk.Length < TimedHash) return Digester.Of(chunk);
+        clock.Enter(TransferStage.Hashing);
+        clock.Count(chunk.Length);
+        UInt128 digest = Digester.Of(chunk);
+        clock.Enter(TransferStage.Reading);
+        return digest;
     }
 
     private static void Read(SourceFile content, ManifestEntry entry, long offset, Span<byte> destination)

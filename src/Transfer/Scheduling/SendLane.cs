@@ -42,7 +42,7 @@ internal sealed class SendLane(
             }
 
             throttle.Exit();
-            clock.Enter(Stage.WaitingForChunks);
+            clock.Enter(TransferStage.WaitingForChunks);
             try
             {
                 if (!await chunks.WaitToReadAsync(idle.Token).ConfigureAwait(false)) return;
@@ -62,7 +62,7 @@ internal sealed class SendLane(
         Missing = work.Header.PayloadLength;
         try
         {
-            clock.Enter(Stage.HeldBack);
+            clock.Enter(TransferStage.HeldBack);
             await throttle.EnterAsync(Math.Max(work.Header.PayloadLength, ChunkHeader.Size), cancellationToken).ConfigureAwait(false);
             work.Header.Write(output.GetSpan(ChunkHeader.Size));
             output.Advance(ChunkHeader.Size);
@@ -75,10 +75,11 @@ internal sealed class SendLane(
             for (ReadOnlyMemory<byte> rest = work.Payload; !rest.IsEmpty;)
             {
                 int slice = Math.Min(rest.Length, throttle.Slice);
-                clock.Enter(Stage.HeldBack);
+                clock.Enter(TransferStage.HeldBack);
                 await throttle.TakeAsync(slice, cancellationToken).ConfigureAwait(false);
-                clock.Enter(Stage.Sending);
+                clock.Enter(TransferStage.Sending);
                 ThrowIfClosed(await output.WriteAsync(rest[..slice], cancellationToken).ConfigureAwait(false));
+                clock.Count(slice);
                 meter.AddMoved(slice);
                 Missing -= slice;
                 rest = rest[slice..];

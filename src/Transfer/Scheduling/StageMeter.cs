@@ -1,38 +1,17 @@
 namespace FastShare.Transfer.Scheduling;
 
-/// <summary>What a stage of the pipeline does at the moment.</summary>
-internal enum Stage
-{
-    /// <summary>Nothing that counts.</summary>
-    None,
-
-    /// <summary>Sender: opening, reading and digesting files.</summary>
-    Reading,
-
-    /// <summary>Sender: chunks are read and wait, because the lanes are busy.</summary>
-    WaitingForLanes,
-
-    /// <summary>Sender: lanes have nothing to send, because the disk is slower.</summary>
-    WaitingForChunks,
-
-    /// <summary>Sender: lanes hold back for a pause, a rate limit or another transfer.</summary>
-    HeldBack,
-
-    /// <summary>Sender: lanes hand bytes to the connection, which takes them as fast as path and receiver allow.</summary>
-    Sending,
-
-    /// <summary>Receiver: waiting for bytes.</summary>
-    Receiving,
-
-    /// <summary>Receiver: writing to storage.</summary>
-    Storing,
-}
-
-/// <summary>Adds up the time that the loops of a transfer spend in each stage. Thread-safe.</summary>
+/// <summary>Adds up time and bytes of each stage over the loops of a transfer. Thread-safe.</summary>
+/// <remarks>
+/// One reading of the clock, under a lock of the loop's own, for each change of stage: a few for every chunk, none for anything smaller.
+/// </remarks>
 internal sealed class StageMeter(TimeProvider time)
 {
-    private readonly Lock _gate = new();
-    private readonly long[] _ticks = new long[(int)Stage.Storing + 1]; // guarded by _gate: timestamps
+    /// <summary>Stages that are measured here; the others belong to connections.</summary>
+    public const int Stages = (int)TransferStage.Publishing + 1;
+
+    private readonly Lock _gate = new(); // taken before a clock's
+    private readonly long[] _ticks = new long[Stages]; // guarded by _gate: timestamps; of clocks that ended, and of spans
+    private readonly long[] _bytes = new long[Stages]; // guarded by _gate: likewise
     private readonly HashSet<Clock> _clocks = []; // guarded by _gate
 
     /// <summary>A loop takes part; to be disposed when it ends.</summary>
@@ -43,52 +22,88 @@ internal sealed class StageMeter(TimeProvider time)
         return clock;
     }
 
-    /// <summary>Time in a stage so far, over all loops, what is under way included.</summary>
-    public TimeSpan this[Stage stage]
-    {
-        get
-        {
-            lock (_gate)
-            {
-                long now = time.GetTimestamp(), sum = _ticks[(int)stage];
-                foreach (Clock clock in _clocks)
-                {
-                    if (clock.Stage == stage) sum += now - clock.Since;
-                }
+    /// <summary>Measures something that no loop's clock does, from now until the result is disposed.</summary>
+    public Span Measure(TransferStage stage) => new(this, stage, time.GetTimestamp());
 
-                return time.GetElapsedTime(0, sum);
-            }
+    /// <summary>Time in a stage so far, over all loops, what is under way included.</summary>
+    public TimeSpan this[TransferStage stage] => Total(stage).Time;
+
+    /// <summary>Time and bytes of a stage so far, over all loops, what is under way included.</summary>
+    public StageTotal Total(TransferStage stage)
+    {
+        lock (_gate)
+        {
+            long ticks = _ticks[(int)stage], bytes = _bytes[(int)stage];
+            foreach (Clock clock in _clocks) clock.AddTo(stage, ref ticks, ref bytes);
+            return new StageTotal(stage, time.GetElapsedTime(0, ticks), bytes);
         }
     }
 
     /// <summary>One loop's clock. Used by one loop.</summary>
     public sealed class Clock(StageMeter meter) : IDisposable
     {
-        internal Stage Stage { get; private set; } // guarded by the meter's gate
-
-        internal long Since { get; private set; } // guarded by the meter's gate
+        private readonly Lock _own = new();
+        private readonly long[] _ticks = new long[Stages]; // guarded by _own
+        private readonly long[] _bytes = new long[Stages]; // guarded by _own
+        private TransferStage _stage; // guarded by _own; written by the loop
+        private long _since; // guarded by _own
 
         /// <summary>From now on the loop is in this stage.</summary>
-        public void Enter(Stage stage)
+        public void Enter(TransferStage stage)
         {
-            lock (meter._gate) Leave(stage);
+            if (stage == _stage) return;
+            lock (_own) Leave(stage);
+        }
+
+        /// <summary>Bytes passed the stage that the loop is in.</summary>
+        public void Count(long bytes)
+        {
+            lock (_own) _bytes[(int)_stage] += bytes;
         }
 
         public void Dispose()
         {
             lock (meter._gate)
             {
-                Leave(Stage.None);
-                meter._clocks.Remove(this);
+                if (!meter._clocks.Remove(this)) return;
+                lock (_own)
+                {
+                    Leave(TransferStage.None);
+                    for (int i = 0; i < Stages; i++)
+                    {
+                        meter._ticks[i] += _ticks[i];
+                        meter._bytes[i] += _bytes[i];
+                    }
+                }
             }
         }
 
-        private void Leave(Stage next)
+        internal void AddTo(TransferStage stage, ref long ticks, ref long bytes)
+        {
+            lock (_own)
+            {
+                ticks += _ticks[(int)stage];
+                bytes += _bytes[(int)stage];
+                if (_stage == stage && stage != TransferStage.None) ticks += meter.Now - _since;
+            }
+        }
+
+        private void Leave(TransferStage next)
         {
             long now = meter.Now;
-            if (Stage != Stage.None) meter._ticks[(int)Stage] += now - Since;
-            Stage = next;
-            Since = now;
+            if (_stage != TransferStage.None) _ticks[(int)_stage] += now - _since;
+            _stage = next;
+            _since = now;
+        }
+    }
+
+    /// <summary>A measurement under way.</summary>
+    public readonly ref struct Span(StageMeter meter, TransferStage stage, long since)
+    {
+        public void Dispose()
+        {
+            long elapsed = meter.Now - since;
+            lock (meter._gate) meter._ticks[(int)stage] += elapsed;
         }
     }
 

@@ -31,19 +31,24 @@ internal sealed class TuningReport
         }
     }
 
-    public TransferStatistics Snapshot(StageMeter stages)
+    public TransferStatistics Snapshot(StageMeter stages, WireMeter wire)
     {
         TransferStatistics latest;
         lock (_gate) latest = _latest with { Decisions = [.. _decisions] };
         return latest with
         {
-            Reading = stages[Stage.Reading],
-            WaitingForStreams = stages[Stage.WaitingForLanes],
-            WaitingForChunks = stages[Stage.WaitingForChunks],
-            HeldBack = stages[Stage.HeldBack],
-            Sending = stages[Stage.Sending],
-            Receiving = stages[Stage.Receiving],
-            Storing = stages[Stage.Storing],
+            Reading = stages[TransferStage.Reading],
+            WaitingForStreams = stages[TransferStage.WaitingForStreams],
+            WaitingForChunks = stages[TransferStage.WaitingForChunks],
+            HeldBack = stages[TransferStage.HeldBack],
+            Sending = stages[TransferStage.Sending],
+            Receiving = stages[TransferStage.Receiving],
+            Storing = stages[TransferStage.Storing],
+            Stages =
+            [
+                .. Enumerable.Range(1, StageMeter.Stages - 1).Select(stage => stages.Total((TransferStage)stage)),
+                .. wire.Totals(),
+            ],
         };
     }
 }

@@ -1,3 +1,4 @@
+using FastShare.Transfer.Scheduling;
 using FastShare.Transfer.Storage;
 using FastShare.Transfer.Storage.Internal;
 
@@ -18,13 +19,14 @@ internal sealed class Destinations(IStorageSystem? storage, TimeProvider time)
 
     /// <summary>Opens a transfer's storage. Blocks.</summary>
     /// <exception cref="TransferException">No room, quota, access, or the transfer is being received by another process.</exception>
-    public ReceiveStore Open(OfferAnswer answer, TransferId id, Action<PublishOutcome> published)
+    public ReceiveStore Open(OfferAnswer answer, TransferId id, StageMeter stages, Action<PublishOutcome> published)
     {
         var options = new ReceiveStoreOptions
         {
             Replace = answer.Replace,
             Quota = answer.Quota,
             Published = published,
+            Stages = stages,
             // The manifest has none that leads out of the destination, and nothing is ever written by way of one.
             AllowSymlinks = true,
             TimeProvider = time,

@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using FastShare.Transport;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transfer.Sessions;
 
@@ -40,6 +41,9 @@ internal interface ITransferPath
 
     /// <summary>Options and measurements of its socket; null where it has none.</summary>
     ISocketTuning? Socket { get; }
+
+    /// <summary>What it counts; the same object for all streams of a connection. Null where nothing is counted.</summary>
+    ConnectionCounters? Counters { get; }
 }
 
 /// <summary>
@@ -121,6 +125,8 @@ internal sealed class SwarmNetwork(Swarm swarm) : ITransferNetwork
         public TimeSpan? RoundTripTime => stream.Connection.RoundTripTime;
 
         public ISocketTuning? Socket => stream.Connection.Socket;
+
+        public ConnectionCounters? Counters => stream.Connection.Counters;
 
         public PeerId Peer => stream.Connection.Peer;
 

@@ -58,7 +58,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     {
         _quota = answer.Quota;
         CheckQuota();
-        _store = destinations.Open(answer, Id, OnPublished);
+        _store = destinations.Open(answer, Id, Transfer.Stages, OnPublished);
         StartWorkers();
     }
 

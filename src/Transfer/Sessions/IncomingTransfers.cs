@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Security.Cryptography;
 using FastShare.Transfer.Framing;
+using FastShare.Transfer.Telemetry;
 using FastShare.Transport;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
@@ -34,6 +35,7 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly BlockPool _blocks;
     private readonly ILogger _logger;
+    private readonly TransferInstruments _instruments;
     private readonly EventLog<Transfer> _announced;
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskGroup _waiting;
@@ -43,8 +45,10 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
     private readonly Dictionary<UInt128, ReceiveAttempt> _sessions = []; // guarded by _gate
     private readonly Queue<FinishedTransfer> _finished = []; // guarded by _gate; oldest first
 
-    public IncomingTransfers(IncomingLimits limits, ConsentPolicy? consent, TimeProvider time, BlockPool blocks, ILogger logger)
+    public IncomingTransfers(
+        IncomingLimits limits, ConsentPolicy? consent, TimeProvider time, BlockPool blocks, ILogger logger, TransferInstruments instruments)
     {
+        _instruments = instruments;
         _limits = limits;
         _consent = consent;
         _time = time;
@@ -212,7 +216,7 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
             throw new TransferException(TransferError.Refused,
                 $"{_limits.TransfersPerPeer} transfers from you are under way here, which is the limit; try again later");
         var live = new LiveTransfer(new IncomingTransfer(
-            new Transfer(peer, isIncoming: true, _time), id, offer, Math.Min(_limits.Entries, TransferProtocol.MaxEntries)));
+            new Transfer(peer, isIncoming: true, _time, _instruments), id, offer, Math.Min(_limits.Entries, TransferProtocol.MaxEntries)));
         _live.Add(id, live);
         _announced.Add(live.Incoming.Transfer);
         return live;

@@ -247,6 +247,7 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
     /// <summary>Requests go over the shared connection, so bulk is not to fill its buffers.</summary>
     private ITransferPath Tune(LaneLink link, ITransferPath path)
     {
+        Transfer.Wire.Track(path.Counters);
         if (link.Number == 0 && path.Socket?.TrySetNotSentLimit(PathTuning.NotSentBytes) == true)
             Transfer.Tuning.Update(static report => report with { NotSentLimit = PathTuning.NotSentBytes });
         return path;

@@ -137,8 +137,8 @@ internal sealed class LaneTuning
     private void Measure(TimeSpan interval)
     {
         long bytes = Transfer.Meter.Moved, chunks = Transfer.Meter.Chunks;
-        TimeSpan idle = Transfer.Stages[Stage.WaitingForChunks];
-        TimeSpan busy = Transfer.Stages[Stage.Sending] + Transfer.Stages[Stage.HeldBack];
+        TimeSpan idle = Transfer.Stages[TransferStage.WaitingForChunks];
+        TimeSpan busy = Transfer.Stages[TransferStage.Sending] + Transfer.Stages[TransferStage.HeldBack];
         KernelMeasurement? kernel = MeasureKernel(interval);
         double lanes = (idle - _idle + busy - _busy).TotalSeconds;
         var measured = new PathMeasurement(

@@ -36,6 +36,7 @@ internal sealed partial class ReceiveAttempt
             _lanes.Add(attach.Lane, lane);
         }
 
+        Transfer.Wire.Track(stream.Path.Counters);
         stream.WidenWindow(LaneWindow);
         return _tasks.Run(stopping => RunLaneAsync(lane, stream, stopping));
     }
@@ -45,10 +46,10 @@ internal sealed partial class ReceiveAttempt
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(stopping, lane.Lost);
         using StageMeter.Clock clock = Transfer.Stages.Start();
         lane.Clock = clock;
-        clock.Enter(Stage.Receiving);
+        clock.Enter(TransferStage.Receiving);
         try
         {
-            await new ChunkReceiver(stream.Input, lane, _blocks).RunAsync(stop.Token).ConfigureAwait(false);
+            await new ChunkReceiver(stream.Input, lane, _blocks, clock).RunAsync(stop.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (!stopping.IsCancellationRequested
             && e is OperationCanceledException or TransportException or TransferException { Error: TransferError.ConnectionLost })
@@ -113,18 +114,21 @@ internal sealed partial class ReceiveAttempt
         public async ValueTask StoreAsync(ChunkHeader header, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
         {
             Interlocked.Increment(ref attempt._storing);
-            Clock?.Enter(Stage.Storing);
             try
             {
-                await attempt.Transfer.Gate.PassAsync(cancellationToken).ConfigureAwait(false);
+                ValueTask pass = attempt.Transfer.Gate.PassAsync(cancellationToken);
+                if (!pass.IsCompletedSuccessfully) Clock?.Enter(TransferStage.HeldBack);
+                await pass.ConfigureAwait(false);
+                Clock?.Enter(TransferStage.Storing);
                 IncomingFile? received = attempt.Store(header, payload.Span);
+                Clock?.Count(payload.Length);
                 // Before anything is waited for: a lane that is lost then has brought this chunk.
                 Take(header.Length);
-                if (received is not null) await attempt.PublishAsync(received, cancellationToken).ConfigureAwait(false);
+                if (received is not null) await attempt.PublishAsync(received, Clock, cancellationToken).ConfigureAwait(false);
             }
             finally
             {
-                Clock?.Enter(Stage.Receiving);
+                Clock?.Enter(TransferStage.Receiving);
                 Interlocked.Decrement(ref attempt._storing);
             }
         }
@@ -150,10 +154,13 @@ internal sealed partial class ReceiveAttempt
         return received;
     }
 
-    private async ValueTask PublishAsync(IncomingFile received, CancellationToken cancellationToken)
+    private async ValueTask PublishAsync(IncomingFile received, StageMeter.Clock? clock, CancellationToken cancellationToken)
     {
         _transfer.Publish(received);
-        await _transfer.WaitForStorageAsync(cancellationToken).ConfigureAwait(false);
+        ValueTask room = _transfer.WaitForStorageAsync(cancellationToken);
+        if (!room.IsCompletedSuccessfully) clock?.Enter(TransferStage.WaitingForDisk);
+        await room.ConfigureAwait(false);
+        if (!_transfer.Manifest.IsComplete) clock?.Enter(TransferStage.WaitingForPlan);
         while (!_transfer.Manifest.IsComplete && _transfer.AwaitingManifest >= MaxAwaitingManifest)
             await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
     }

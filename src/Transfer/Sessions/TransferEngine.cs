@@ -1,4 +1,5 @@
 using FastShare.Transfer.Scheduling;
+using FastShare.Transfer.Telemetry;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
 using Microsoft.Extensions.Logging;
@@ -16,6 +17,7 @@ internal sealed class TransferEngine : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskGroup _outgoing;
     private readonly PeerShares _shares;
+    private readonly TransferInstruments _instruments;
 
     public TransferEngine(
         ITransferNetwork network,
@@ -24,7 +26,8 @@ internal sealed class TransferEngine : IAsyncDisposable
         IncomingLimits limits,
         TimeProvider time,
         BlockPool blocks,
-        ILoggerFactory loggers)
+        ILoggerFactory loggers,
+        TransferInstruments? instruments = null)
     {
         _network = network;
         _name = name;
@@ -34,7 +37,8 @@ internal sealed class TransferEngine : IAsyncDisposable
         _outgoing = new TaskGroup(CancellationToken.None);
         _shares = new PeerShares(time);
         Rate = new TokenBucket(time, 0);
-        Incoming = new IncomingTransfers(limits, consent, time, blocks, _logger);
+        _instruments = instruments ?? TransferInstruments.Shared;
+        Incoming = new IncomingTransfers(limits, consent, time, blocks, _logger, _instruments);
     }
 
     /// <summary>What all outgoing transfers send together, at most.</summary>
@@ -49,7 +53,7 @@ internal sealed class TransferEngine : IAsyncDisposable
     public Transfer Send(PeerId peer, IReadOnlyList<string> paths, SendOptions options)
     {
         ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
-        var transfer = new Transfer(peer, isIncoming: false, _time);
+        var transfer = new Transfer(peer, isIncoming: false, _time, _instruments);
         var state = new SendState(transfer, paths, options, _name);
         transfer.Priority = options.Priority;
         transfer.RateLimit = options.RateLimit;

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Hashing;
 using FastShare.Transfer.Planning;
+using FastShare.Transfer.Scheduling;
 using FastShare.Transfer.Storage.Internal;
 using FastShare.Transport.Identity;
 
@@ -189,7 +190,12 @@ internal sealed class ReceiveFile : IDisposable
                 if (data.Stat().Size != Entry.Size) data.SetLength(Entry.Size); // it ends with a hole
                 data.SetAttributes(Entry.Mode, Entry.ModifiedUnixNanoseconds);
                 syncing = synced;
-                if (synced) data.Sync();
+                if (synced)
+                {
+                    using StageMeter.Span measured = _store.Stages.Measure(TransferStage.Syncing);
+                    data.Sync();
+                }
+
                 _dirty = !synced; // with its batch, and until then a checkpoint has to know
                 data.Dispose();
             }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using FastShare.Transfer.Scheduling;
 using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Transfer.Storage;
@@ -162,6 +163,7 @@ internal sealed partial class ReceiveStore
         if (_changes.WrittenCount > 0)
         {
             SyncStaged(files);
+            using StageMeter.Span measured = Stages.Measure(TransferStage.Syncing);
             _journalFiles.Commit(_changes.WrittenSpan);
         }
 
@@ -172,6 +174,7 @@ internal sealed partial class ReceiveStore
     /// <summary>Makes everything durable that the journal is about to claim. Under _checkpointGate.</summary>
     private void SyncStaged(StagedFile[] files)
     {
+        using StageMeter.Span measured = Stages.Measure(TransferStage.Syncing);
         try
         {
             SyncData(files);

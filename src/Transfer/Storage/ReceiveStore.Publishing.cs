@@ -1,3 +1,4 @@
+using FastShare.Transfer.Scheduling;
 using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Transfer.Storage;
@@ -54,6 +55,7 @@ internal sealed partial class ReceiveStore
     /// <summary>Makes content, mode and time of a whole batch durable at once; returns what ended the store, if it did.</summary>
     private TransferException? SyncBatch(List<ReceiveFile> batch)
     {
+        using StageMeter.Span measured = Stages.Measure(TransferStage.Syncing);
         try
         {
             _tree.Announce(batch.Select(static file => DestinationTree.FolderOf(file.Entry)));
@@ -69,18 +71,19 @@ internal sealed partial class ReceiveStore
     /// <summary>Renames closed, complete, durable files to their final names, makes the names durable, and reports.</summary>
     private void Place(IReadOnlyList<ReceiveFile> files)
     {
+        using StageMeter.Span measured = Stages.Measure(TransferStage.Publishing);
         var placed = new List<ReceiveFile>(files.Count);
         TransferException? fault = null;
         try
         {
             // a file must not be moved into a folder that a crash can take away
-            if (_tree.MakeFolders(files.Select(static file => file.Entry))) _tree.SyncNames();
+            if (_tree.MakeFolders(files.Select(static file => file.Entry))) SyncNames();
             foreach (ReceiveFile file in files)
             {
                 if (TryPlace(file)) placed.Add(file);
             }
 
-            if (placed.Count > 0) _tree.SyncNames();
+            if (placed.Count > 0) SyncNames();
         }
         catch (TransferException e)
         {
@@ -95,6 +98,12 @@ internal sealed partial class ReceiveStore
             if (fault is null) Report(new PublishOutcome(file.Entry, null));
             else Fail(file, fault);
         }
+    }
+
+    private void SyncNames()
+    {
+        using StageMeter.Span measured = Stages.Measure(TransferStage.Syncing);
+        _tree.SyncNames();
     }
 
     private bool TryPlace(ReceiveFile file)

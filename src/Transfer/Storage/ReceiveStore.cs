@@ -1,4 +1,5 @@
 using FastShare.Transfer.Planning;
+using FastShare.Transfer.Scheduling;
 using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Transfer.Storage;
@@ -86,6 +87,8 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     }
 
     internal bool IsFaulted => _fault is not null;
+
+    internal StageMeter Stages => _options.Stages;
 
     /// <summary>Opens the destination, making it if needed, locks the transfer and reads what an earlier run left.</summary>
     /// <exception cref="TransferException">

@@ -1,4 +1,5 @@
 using FastShare.Transfer.Planning;
+using FastShare.Transfer.Scheduling;
 using FastShare.Transfer.Storage.Internal;
 
 namespace FastShare.Transfer.Storage;
@@ -63,6 +64,9 @@ internal sealed class ReceiveStoreOptions
 
     /// <summary>The clock.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Counts the time that syncs and publication take. Default: one that nobody reads.</summary>
+    public StageMeter Stages { get; init; } = new(TimeProvider.System);
 
     /// <summary>The file system. Default: this machine's.</summary>
     public IStorageSystem Storage { get; init; } = MachineStorage;

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using FastShare.Transfer.Framing;
+using FastShare.Transfer.Scheduling;
 using FastShare.Transport.Buffers;
 
 namespace FastShare.Transfer.Verification;
@@ -32,8 +33,11 @@ internal interface IChunkSink
 /// ever. A payload that has arrived in one piece is verified and stored where it lies; any other is gathered in a pooled block, one
 /// copy, piece by piece, which returns credit at once. So a lane holds one block at most, and only while a payload arrives.
 /// </remarks>
-internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool blocks)
+internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool blocks, StageMeter.Clock clock)
 {
+    // Below this, verifying costs little more than reading the clock twice.
+    private const int TimedBytes = 16 << 10;
+
     private readonly Digester _digester = new();
 
     /// <summary>Runs to the stream's end.</summary>
@@ -84,7 +88,10 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
         if (result.Buffer.First.Length >= header.Length)
         {
             ReadOnlyMemory<byte> inPlace = result.Buffer.First[..header.Length];
-            if (Digester.Of(inPlace.Span) != header.Digest) sink.Mismatched(header);
+            BeginVerifying(header.Length);
+            bool right = Digester.Of(inPlace.Span) == header.Digest;
+            EndVerifying(header.Length);
+            if (!right) sink.Mismatched(header);
             else await sink.StoreAsync(header, inPlace, cancellationToken).ConfigureAwait(false);
             input.AdvanceTo(result.Buffer.GetPosition(header.Length));
             return;
@@ -98,9 +105,11 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
         {
             ReadOnlySequence<byte> piece = result.Buffer;
             if (piece.Length > payload.Length - filled) piece = piece.Slice(0, payload.Length - filled);
+            BeginVerifying((int)piece.Length);
             piece.CopyTo(payload.Span[filled..]);
             // Digested while it is in the cache.
             _digester.Append(payload.Span.Slice(filled, (int)piece.Length));
+            EndVerifying((int)piece.Length);
             filled += (int)piece.Length;
             input.AdvanceTo(piece.End);
             if (filled == payload.Length) break;
@@ -111,6 +120,17 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
 
         if (_digester.Finish() != header.Digest) sink.Mismatched(header);
         else await sink.StoreAsync(header, payload, cancellationToken).ConfigureAwait(false);
+    }
+
+    private void BeginVerifying(int bytes)
+    {
+        if (bytes >= TimedBytes) clock.Enter(TransferStage.Verifying);
+    }
+
+    private void EndVerifying(int bytes)
+    {
+        clock.Count(bytes);
+        clock.Enter(TransferStage.Receiving);
     }
 
     private async ValueTask SkipAsync(int length, CancellationToken cancellationToken)

@@ -1,5 +1,6 @@
 using FastShare.Transport.Multiplexing.Internal;
 using FastShare.Transport.Security;
+using FastShare.Transport.Telemetry;
 using Microsoft.Extensions.Logging;
 
 namespace FastShare.Transport.Multiplexing;
@@ -73,6 +74,9 @@ internal sealed class YamuxConnection : IMuxedConnection
     }
 
     public bool ClosedIdle => Volatile.Read(ref _closedIdle);
+
+    /// <summary>What is counted of the connection.</summary>
+    internal ConnectionCounters Counters => _channel.Counters;
 
     /// <summary>Guards the state of the connection and of all its streams.</summary>
     internal Lock Gate { get; } = new();

@@ -1,3 +1,5 @@
+using FastShare.Transport.Telemetry;
+
 namespace FastShare.Transport.Security;
 
 /// <summary>
@@ -34,6 +36,9 @@ internal interface IByteChannel : IAsyncDisposable
 
     /// <summary>Sends the batch in hand. No-op if it is empty.</summary>
     ValueTask FlushAsync(CancellationToken cancellationToken);
+
+    /// <summary>What is counted of the connection, by this channel and those it stands on.</summary>
+    ConnectionCounters Counters { get; }
 
     /// <summary>Ends the writing direction after the last flush.</summary>
     void CloseWrite();

@@ -36,9 +36,14 @@ internal sealed class TransportInstruments
     private readonly Histogram<double> _requestDuration;
     private readonly Counter<long> _requestsFailed;
     private readonly Counter<long> _requestRetries;
+    private readonly ConnectionTotals _totals = new();
 
     public TransportInstruments(Meter meter)
     {
+        meter.CreateObservableCounter(
+            "fastshare.connection.io", _totals.ObserveBytes, "By", "Bytes on the wire of connections");
+        meter.CreateObservableCounter(
+            "fastshare.connection.stage.time", _totals.ObserveTimes, "s", "Time that connections spend in a stage, or wait");
         _dialsStarted = meter.CreateCounter<long>("fastshare.dial.started", "{dial}", "Dials that got under way");
         _dialsFailed = meter.CreateCounter<long>("fastshare.dial.failed", "{dial}", "Dials that failed");
         _dialDuration = Durations(meter, "fastshare.dial.duration", "From a dial's start to its connection or failure");
@@ -106,6 +111,12 @@ internal sealed class TransportInstruments
         if (_connectionsClosed.Enabled)
             _connectionsClosed.Add(1, Direction(inbound), new("fastshare.connection.close.cause", NamesOf<DisconnectCause>.Of(cause)));
     }
+
+    /// <summary>A connection takes part in the sums, until <see cref="Remove"/>.</summary>
+    public void Add(ConnectionCounters connection) => _totals.Add(connection);
+
+    /// <summary>A connection is over; what it counted stays in the sums.</summary>
+    public void Remove(ConnectionCounters connection) => _totals.Remove(connection);
 
     public void StreamOpened(string protocol, bool inbound)
     {

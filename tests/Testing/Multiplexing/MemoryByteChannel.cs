@@ -1,4 +1,5 @@
 using FastShare.Transport.Security;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Testing.Multiplexing;
 
@@ -27,6 +28,8 @@ internal sealed class MemoryByteChannel : IByteChannel
 
     public int Pending { get; private set; }
 
+    public ConnectionCounters Counters { get; private init; } = new(TimeProvider.System);
+
     public int BatchSize { get; }
 
     /// <summary>Whether this end was aborted.</summary>
@@ -46,13 +49,19 @@ internal sealed class MemoryByteChannel : IByteChannel
     /// <param name="batchSize">What <see cref="IByteChannel.BatchSize"/> says.</param>
     /// <param name="maxRead">Most bytes that one read yields; 1 dribbles.</param>
     /// <param name="checkChanges">Whether to compare memory between write and flush.</param>
+    /// <param name="counters">The left end's; null: one of its own.</param>
     public static (MemoryByteChannel Left, MemoryByteChannel Right) CreatePair(
-        int capacity = 1 << 20, int batchSize = 256 << 10, int maxRead = int.MaxValue, bool checkChanges = true)
+        int capacity = 1 << 20, int batchSize = 256 << 10, int maxRead = int.MaxValue, bool checkChanges = true,
+        ConnectionCounters? counters = null)
     {
         var toRight = new MemoryPipe(capacity, maxRead);
         var toLeft = new MemoryPipe(capacity, maxRead);
         return (
-            new MemoryByteChannel(toRight, toLeft, batchSize, checkChanges), new MemoryByteChannel(toLeft, toRight, batchSize, checkChanges));
+            new MemoryByteChannel(toRight, toLeft, batchSize, checkChanges)
+            {
+                Counters = counters ?? new ConnectionCounters(TimeProvider.System),
+            },
+            new MemoryByteChannel(toLeft, toRight, batchSize, checkChanges));
     }
 
     public ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken) =>

@@ -4,6 +4,7 @@ using FastShare.Transfer.Sessions;
 using FastShare.Transport;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Testing.Transfer;
 
@@ -36,6 +37,8 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
     public TimeSpan? RoundTripTime => _link.RoundTripTime;
 
     public ISocketTuning? Socket => null;
+
+    public ConnectionCounters? Counters => null;
 
     public PipeReader Input => _input;
 

@@ -1,6 +1,7 @@
 using FastShare.Transfer;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Sessions;
+using FastShare.Transfer.Telemetry;
 using FastShare.Transport.Buffers;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -14,9 +15,11 @@ internal sealed class TransferPair : IAsyncDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("fastshare-test-").FullName;
     private readonly List<TransferEngine> _engines = [];
+    private readonly TransferInstruments? _instruments;
 
-    public TransferPair(ConsentPolicy? consent = null, IncomingLimits? limits = null, TimeProvider? time = null)
+    public TransferPair(ConsentPolicy? consent = null, IncomingLimits? limits = null, TimeProvider? time = null, TransferInstruments? instruments = null)
     {
+        _instruments = instruments;
         Time = time ?? TimeProvider.System;
         Limits = limits ?? new IncomingLimits();
         SourceFolder = Directory.CreateDirectory(Path.Combine(_root, "source")).FullName;
@@ -125,7 +128,8 @@ internal sealed class TransferPair : IAsyncDisposable
     private TransferEngine NewEngine(MemoryNode node, string name)
     {
         var engine = new TransferEngine(
-            node, name, (offer, cancellationToken) => Consent(offer, cancellationToken), Limits, Time, Blocks, NullLoggerFactory.Instance);
+            node, name, (offer, cancellationToken) => Consent(offer, cancellationToken), Limits, Time, Blocks, NullLoggerFactory.Instance,
+            _instruments);
         node.Handle(TransferProtocol.ControlId, engine.Incoming.ServeControlAsync);
         node.Handle(TransferProtocol.DataId, engine.Incoming.ServeDataAsync);
         _engines.Add(engine);

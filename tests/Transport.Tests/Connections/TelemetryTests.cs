@@ -104,6 +104,7 @@ public sealed class TelemetryTests
 
         foreach (string cause in new[] { "closed_here", "closed_by_peer", "idle", "surplus", "lost" })
             Assert.Contains($"`{cause}`", document, StringComparison.Ordinal);
+        foreach (string stage in ConnectionTotals.StageNames) Assert.Contains($" | `{stage}` | connections | ", document, StringComparison.Ordinal);
         Assert.Equal("unsupported_protocol", TransportInstruments.ErrorType(TransportError.UnsupportedProtocol));
     }
 

@@ -5,6 +5,7 @@ using FastShare.Testing.Multiplexing;
 using FastShare.Transport.Multiplexing;
 using FastShare.Transport.Multiplexing.Internal;
 using FastShare.Transport.Security;
+using FastShare.Transport.Telemetry;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace FastShare.Transport.Tests.Multiplexing;
@@ -315,6 +316,8 @@ public sealed class YamuxSessionTests
         public int Pending => inner.Pending;
 
         public int BatchSize => inner.BatchSize;
+
+        public ConnectionCounters Counters => inner.Counters;
 
         public void Release() => _release.TrySetResult();
 

@@ -5,7 +5,6 @@ using FastShare.Testing.Sockets;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Requests;
 using FastShare.Transport.Telemetry;
-using FastShare.Transport.Tests.Connections;
 using static FastShare.Transport.Tests.Requests.RequestFixture;
 
 namespace FastShare.Transport.Tests.Requests;

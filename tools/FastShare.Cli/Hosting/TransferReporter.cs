@@ -29,7 +29,8 @@ internal static class TransferReporter
     public static async Task<TransferResult[]> FollowAllAsync(
         IReadOnlyList<Transfer.Transfer> transfers, string title, CommandContext context)
     {
-        Task events = Task.WhenAll(transfers.Select(transfer => ReportEventsAsync(transfer, context.Output)));
+        var meter = new RunMeter();
+        Task events = Task.WhenAll(transfers.Select(transfer => ReportEventsAsync(transfer, meter, context)));
         try
         {
             return await ShowProgressAsync(transfers, title, context);
@@ -91,8 +92,9 @@ internal static class TransferReporter
     }
 
     // Ends with the transfer.
-    private static async Task ReportEventsAsync(Transfer.Transfer transfer, OutputWriter output)
+    private static async Task ReportEventsAsync(Transfer.Transfer transfer, RunMeter meter, CommandContext context)
     {
+        OutputWriter output = context.Output;
         await foreach (TransferEvent happened in transfer.EventsAsync())
         {
             switch (happened)
@@ -114,5 +116,11 @@ internal static class TransferReporter
                     break;
             }
         }
+
+        StatisticsEvent statistics = meter.Read(transfer);
+        if (statistics.Stages.Count == 0) return;
+        output.Emit(statistics);
+        if (!context.OutputOptions.Verbose || context.OutputOptions.Json) return;
+        foreach (string line in EventText.Describe(statistics)) output.Note(line);
     }
 }

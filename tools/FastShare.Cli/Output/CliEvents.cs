@@ -42,6 +42,23 @@ internal sealed record FileCompletedEvent(string Path, long Bytes, string Digest
 internal sealed record CompletedEvent(
     long Files, long Bytes, double Seconds, double BytesPerSecond, int Dials, int Connections, long BytesResent) : CliEvent("completed");
 
+/// <summary>Where a transfer's time went and what this process used for it; comes before <c>completed</c> or the error.</summary>
+/// <param name="Direction"><c>send</c> or <c>receive</c>.</param>
+/// <param name="Connections">Those that carried chunks at the end; 0 on the receiving side.</param>
+/// <param name="Streams">Likewise.</param>
+/// <param name="RttMs">The sender's; null: not measured.</param>
+/// <param name="CongestionControl">The sender's kernel's; null: not changed.</param>
+/// <param name="Stages">Those that had time or bytes, in the data's order: docs/telemetry.md says what each is.</param>
+/// <param name="ProcessorSeconds">Of this process, over all cores.</param>
+/// <param name="AllocatedBytes">Of this process, in managed memory.</param>
+/// <param name="Collections">Garbage collections of this process.</param>
+internal sealed record StatisticsEvent(
+    string Direction, int Connections, int Streams, double? RttMs, string? CongestionControl, IReadOnlyList<StageReport> Stages,
+    double ProcessorSeconds, long AllocatedBytes, int Collections) : CliEvent("statistics");
+
+/// <summary>One stage; times add up over everything that works or waits at the same time.</summary>
+internal sealed record StageReport(string Stage, double Seconds, long Bytes);
+
 internal sealed record ErrorEvent(
     string Kind,
     string Message,
@@ -81,6 +98,7 @@ internal sealed record KnownPeerEvent(string Peer, string Name, bool Trusted, st
 [JsonSerializable(typeof(ResumedEvent))]
 [JsonSerializable(typeof(FileCompletedEvent))]
 [JsonSerializable(typeof(CompletedEvent))]
+[JsonSerializable(typeof(StatisticsEvent))]
 [JsonSerializable(typeof(ErrorEvent))]
 [JsonSerializable(typeof(VerifiedEvent))]
 [JsonSerializable(typeof(PeerEvent))]

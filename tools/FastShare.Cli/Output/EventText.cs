@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using FastShare.Cli.Parsing;
 using FastShare.Transfer;
 using FastShare.Transport.Identity;
@@ -87,6 +88,24 @@ internal static class EventText
         TransferMode.Parallel => "parallel",
         _ => "auto",
     };
+
+    /// <summary>A stage as <c>--json</c> has it.</summary>
+    public static string Name(TransferStage stage) => JsonNamingPolicy.CamelCase.ConvertName(stage.ToString());
+
+    /// <summary>Where a transfer's time went, one line for each stage that had any.</summary>
+    public static IEnumerable<string> Describe(StatisticsEvent e)
+    {
+        foreach (StageReport stage in e.Stages)
+        {
+            string bytes = stage.Bytes > 0 ? $"  {ByteSize.Format(stage.Bytes)}" : "";
+            yield return string.Create(CultureInfo.InvariantCulture, $"{e.Direction} {stage.Stage,-18} {stage.Seconds,9:0.000} s{bytes}");
+        }
+
+        yield return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{e.Direction} processor          {e.ProcessorSeconds,9:0.000} s, {ByteSize.Format(e.AllocatedBytes)} allocated, "
+            + $"{Count(e.Collections, "collection")}");
+    }
 
     /// <summary>Such as <c>1 file</c> or <c>12 files</c>.</summary>
     public static string Count(long count, string noun) =>

@@ -37,6 +37,9 @@ internal abstract class OutputWriter : IAsyncDisposable
     /// <summary>How often progress is worth reporting here.</summary>
     public abstract TimeSpan ProgressInterval { get; }
 
+    /// <summary>Says something that helps to understand what happened, on standard error.</summary>
+    public virtual void Note(string text) => Warn(text);
+
     /// <summary>Reports an event.</summary>
     public abstract void Emit(CliEvent report);
 

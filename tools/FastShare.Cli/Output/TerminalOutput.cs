@@ -54,6 +54,12 @@ internal sealed class TerminalOutput(IAnsiConsole console, bool quiet, bool live
         else console.MarkupLine($"[red]{Markup.Escape(text)}[/]");
     }
 
+    public override void Note(string text)
+    {
+        if (Console.IsErrorRedirected) Console.Error.WriteLine(text);
+        else console.MarkupLine($"[grey]{Markup.Escape(text)}[/]");
+    }
+
     public override void Table(IReadOnlyList<string> headers, IReadOnlyList<IReadOnlyList<string>> rows)
     {
         Table table = new Table().Border(TableBorder.Rounded);

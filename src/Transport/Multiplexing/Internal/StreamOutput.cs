@@ -292,6 +292,7 @@ internal sealed class StreamOutput(YamuxStream stream, YamuxConnection connectio
         if (_directBegun && !_direct.IsEmpty) _torn = true;
         _direct = default;
         _active = false;
+        stream.NoteStarvation();
         if (_failure is not null || _completed)
         {
             ReleaseBlocks();

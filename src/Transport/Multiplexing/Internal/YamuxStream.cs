@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.IO.Pipelines;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport.Multiplexing.Internal;
 
@@ -17,6 +18,7 @@ internal sealed class YamuxStream : IMuxedStream
     private FrameFlags _pendingFlags; // gate: SYN, ACK or RST to be sent
     private uint _pendingCredit; // gate: the sum of window updates to be sent
     private SendCredit _credit = new(); // gate
+    private bool _isStarved; // gate: there are bytes to send and no credit
     private TaskCompletionSource? _closed; // gate; made for the first who asks
 
     public YamuxStream(YamuxConnection connection, uint id, bool isRemote)
@@ -176,6 +178,7 @@ internal sealed class YamuxStream : IMuxedStream
     internal bool TryAddCredit(uint delta)
     {
         if (!_credit.TryAdd(delta)) return false;
+        NoteStarvation();
         ScheduleData();
         return true;
     }
@@ -268,6 +271,17 @@ internal sealed class YamuxStream : IMuxedStream
     internal void ScheduleData()
     {
         if (IsSendable) _connection.Writer.QueueData(this);
+        else NoteStarvation();
+    }
+
+    /// <summary>Bytes to send, credit or the stream itself came or went: counts the time without credit. Gate held.</summary>
+    internal void NoteStarvation()
+    {
+        bool starved = _credit.Available == 0 && !IsGone && _output.Remaining > 0;
+        if (starved == _isStarved) return;
+        _isStarved = starved;
+        if (starved) _connection.Counters.BeginWait(ConnectionStage.WindowWait);
+        else _connection.Counters.EndWait(ConnectionStage.WindowWait);
     }
 
     /// <summary>The one control frame that says everything pending. False: nothing is. Gate held.</summary>
@@ -292,6 +306,7 @@ internal sealed class YamuxStream : IMuxedStream
         {
             wantsFlush = _output.Take((int)Math.Min((uint)limit, _credit.Available), out payload);
             _credit.Take(payload.Length);
+            if (_credit.Available == 0) NoteStarvation();
         }
 
         bool last = IsEndDue;
@@ -346,6 +361,7 @@ internal sealed class YamuxStream : IMuxedStream
     {
         Debug.Assert(!IsGone, "a stream leaves the table once");
         _state |= StreamState.Gone;
+        NoteStarvation();
         _closed?.TrySetResult();
         if (Acknowledge()) _connection.Streams.OnAbandoned();
         _connection.Streams.Remove(this);

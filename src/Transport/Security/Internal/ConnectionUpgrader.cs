@@ -59,7 +59,7 @@ internal sealed class ConnectionUpgrader
     {
         using var deadline = new CancellationTokenSource(_options.UpgradeTimeout, _options.TimeProvider);
         using var linked = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
-        var attempt = new Attempt(new PlainChannel(connection, _pool), role, expectedPeer);
+        var attempt = new Attempt(new PlainChannel(connection, _pool, _options.TimeProvider), role, expectedPeer);
         try
         {
             return await RunAsync(attempt, linked.Token).ConfigureAwait(false);

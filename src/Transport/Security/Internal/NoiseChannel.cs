@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport.Security.Internal;
 
@@ -36,9 +37,12 @@ internal sealed class NoiseChannel : IByteChannel
     {
         _inner = inner;
         _remotePeer = remotePeer;
-        _opener = new NoiseRecordOpener(receive, pool ?? BlockPool.Shared);
+        _opener = new NoiseRecordOpener(receive, pool ?? BlockPool.Shared, inner.Counters);
         _sealer = new NoiseRecordSealer(send, pool ?? BlockPool.Shared);
     }
+
+    /// <inheritdoc/>
+    public ConnectionCounters Counters => _inner.Counters;
 
     /// <inheritdoc/>
     public int Pending => _sealer.Pending;
@@ -140,7 +144,9 @@ internal sealed class NoiseChannel : IByteChannel
         {
             ThrowIfWriteFailed();
             _writeFailed = true; // unless all of it was sealed: a gap must not reach the peer
+            long start = Counters.Begin(data.Length);
             _sealer.Write(data.Span);
+            Counters.Add(ConnectionStage.Seal, start, data.Length);
             _writeFailed = false;
         }
         finally

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using FastShare.Transport.Buffers;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport.Security.Internal;
 
@@ -12,7 +13,7 @@ namespace FastShare.Transport.Security.Internal;
 /// Records are opened straight into the reader's memory where they fit, else in place. The block grows with what a receive yields and
 /// shrinks to a page when the connection falls idle, so a thousand idle peers cost pages, not megabytes.
 /// </remarks>
-internal sealed class NoiseRecordOpener(NoiseCipherState cipher, BlockPool pool) : IDisposable
+internal sealed class NoiseRecordOpener(NoiseCipherState cipher, BlockPool pool, ConnectionCounters? counters = null) : IDisposable
 {
     /// <summary>Records without content are legal, but a peer that sends nothing else only costs time.</summary>
     public const int MaxEmptyRecords = 1000;
@@ -116,9 +117,11 @@ internal sealed class NoiseRecordOpener(NoiseCipherState cipher, BlockPool pool)
 
     private void Open(ReadOnlySpan<byte> record, Span<byte> plaintext)
     {
+        long start = counters?.Begin(record.Length) ?? 0;
         if (!cipher.TryOpen(default, record, plaintext))
             throw new TransportException(
                 TransportError.ProtocolViolation, "a sealed record does not decrypt: it was damaged or forged on the way");
+        counters?.Add(ConnectionStage.Open, start, plaintext.Length);
         _start += LengthPrefix + record.Length;
     }
 

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Sockets;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transport.Security.Internal;
 
@@ -10,7 +11,7 @@ namespace FastShare.Transport.Security.Internal;
 /// A connection's bytes as they are: buffers small reads, gathers small writes. Security protocols stand on it; with
 /// <see cref="SecurityMode.InsecurePlaintext"/> the multiplexer does so directly.
 /// </summary>
-internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool = null) : IByteChannel
+internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool = null, TimeProvider? time = null) : IByteChannel
 {
     /// <summary>
     /// From this size on, bytes are received straight into the caller's memory: a page costs less to receive by itself than to
@@ -42,6 +43,9 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
     private int _disposed; // interlocked
 
     /// <inheritdoc/>
+    public ConnectionCounters Counters { get; } = new(time ?? TimeProvider.System);
+
+    /// <inheritdoc/>
     public int Pending { get; private set; }
 
     /// <inheritdoc/>
@@ -54,17 +58,20 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
         _reads.Enter();
         if (_readStart < _readEnd)
         {
-            int count = Serve(destination.Span);
+            int served = Serve(destination.Span);
             ExitRead();
-            return new ValueTask<int>(count);
+            return new ValueTask<int>(served);
         }
 
         ValueTask<int> received;
         bool direct = destination.Length >= DirectRead;
+        long start;
         try
         {
             PrepareReadBlock(direct);
-            received = connection.ReceiveAsync(direct ? destination : _readBlock, cancellationToken);
+            Memory<byte> memory = direct ? destination : _readBlock;
+            start = Counters.Begin(memory.Length);
+            received = connection.ReceiveAsync(memory, cancellationToken);
         }
         catch (Exception e)
         {
@@ -74,7 +81,9 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
 
         // No state machine for what completes at once.
         if (!received.IsCompletedSuccessfully) return AwaitReceivedAsync(received, destination, direct);
-        int result = Deliver(received.Result, destination.Span, direct);
+        int count = received.Result;
+        Counters.Add(ConnectionStage.Receive, start, count);
+        int result = Deliver(count, destination.Span, direct);
         ExitRead();
         return new ValueTask<int>(result);
     }
@@ -82,12 +91,16 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<int> AwaitReceivedAsync(ValueTask<int> received, Memory<byte> destination, bool direct)
     {
+        Counters.BeginWait(ConnectionStage.ReceiveWait);
         try
         {
-            return Deliver(await received.ConfigureAwait(false), destination.Span, direct);
+            int count = await received.ConfigureAwait(false);
+            Counters.Add(ConnectionStage.Receive, 0, count);
+            return Deliver(count, destination.Span, direct);
         }
         finally
         {
+            Counters.EndWait(ConnectionStage.ReceiveWait);
             ExitRead();
         }
     }
@@ -192,6 +205,7 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
         }
 
         ValueTask sent;
+        long start = Counters.Begin(Pending);
         try
         {
             ThrowIfWriteFailed();
@@ -208,6 +222,7 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
             return ValueTask.FromException(e);
         }
 
+        Counters.Add(ConnectionStage.Send, start, Pending);
         if (!sent.IsCompletedSuccessfully) return AwaitSentAsync(sent);
         sent.GetAwaiter().GetResult();
         EndSend();
@@ -217,6 +232,7 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask AwaitSentAsync(ValueTask sent)
     {
+        Counters.BeginWait(ConnectionStage.SendWait);
         try
         {
             await sent.ConfigureAwait(false);
@@ -226,6 +242,10 @@ internal sealed class PlainChannel(IDuplexConnection connection, BlockPool? pool
             ReleaseWriteBlock();
             ExitWrite();
             throw;
+        }
+        finally
+        {
+            Counters.EndWait(ConnectionStage.SendWait);
         }
 
         EndSend();

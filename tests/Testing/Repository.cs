@@ -1,4 +1,4 @@
-namespace FastShare.Transport.Tests;
+namespace FastShare.Testing;
 
 /// <summary>The source tree that the tests were built from.</summary>
 internal static class Repository

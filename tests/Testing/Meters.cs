@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
+using FastShare.Transport;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
 
-namespace FastShare.Transport.Tests.Connections;
+namespace FastShare.Testing;
 
 /// <summary>A meter factory of a test's own, and all that its meters measured.</summary>
 internal sealed class Meters : IMeterFactory
@@ -42,6 +43,13 @@ internal sealed class Meters : IMeterFactory
     public double Sum(string name, params string[] tags) => Matching(name, tags).Sum(one => one.Value);
 
     public int Count(string name, params string[] tags) => Matching(name, tags).Count();
+
+    /// <summary>What observable instruments say now: the last value of each name and tags, summed over those that match.</summary>
+    public double Observe(string name, params string[] tags)
+    {
+        _listener.RecordObservableInstruments();
+        return Matching(name, tags).GroupBy(one => string.Join('|', one.Tags)).Sum(series => series.Last().Value);
+    }
 
     public void Dispose()
     {
