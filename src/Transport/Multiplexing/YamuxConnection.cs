@@ -89,6 +89,8 @@ internal sealed class YamuxConnection : IMuxedConnection
 
     internal PingExchange Pings { get; } = new();
 
+    internal Crowding Crowding { get; } = new();
+
     /// <summary>Pays for windows beyond their initial size.</summary>
     internal ByteBudget WindowGrowth { get; }
 

@@ -49,9 +49,9 @@ public sealed class FlowControlTests
     {
         var window = new ReceiveWindow(TimeSpan.Zero);
         Assert.True(window.TryReceive(Initial));
-        Assert.Equal(0u, window.Replenish(Initial / 2 + 1, TimeSpan.Zero, null, Cap, _budget));
-        Assert.Equal(Initial / 2, window.Replenish(Initial / 2, TimeSpan.Zero, null, Cap, _budget));
-        Assert.Equal(0u, window.Replenish(Initial / 2, TimeSpan.Zero, null, Cap, _budget));
+        Assert.Equal(0u, window.Replenish(Initial / 2 + 1, TimeSpan.Zero, null, uint.MaxValue, Cap, _budget));
+        Assert.Equal(Initial / 2, window.Replenish(Initial / 2, TimeSpan.Zero, null, uint.MaxValue, Cap, _budget));
+        Assert.Equal(0u, window.Replenish(Initial / 2, TimeSpan.Zero, null, uint.MaxValue, Cap, _budget));
         Assert.Equal(Initial / 2, window.Held);
     }
 
@@ -111,7 +111,7 @@ public sealed class FlowControlTests
         static void RefillFrom(ref ReceiveWindow window, ByteBudget budget)
         {
             Assert.True(window.TryReceive(window.Held));
-            window.Replenish(0, TimeSpan.Zero, RoundTrip, Cap, budget);
+            window.Replenish(0, TimeSpan.Zero, RoundTrip, uint.MaxValue, Cap, budget);
         }
     }
 
@@ -203,6 +203,6 @@ public sealed class FlowControlTests
     private uint Refill(ref ReceiveWindow window, TimeSpan now, TimeSpan? roundTrip)
     {
         Assert.True(window.TryReceive(window.Held));
-        return window.Replenish(0, now, roundTrip, Cap, _budget);
+        return window.Replenish(0, now, roundTrip, uint.MaxValue, Cap, _budget);
     }
 }

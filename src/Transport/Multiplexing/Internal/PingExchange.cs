@@ -13,6 +13,7 @@ internal sealed class PingExchange
     private const int OpeningPings = 3;
 
     private long _roundTripTicks = -1; // volatile
+    private long _pathTicks = -1; // volatile
     private int _opening = OpeningPings;
     private TimeSpan _lastSample;
     private TimeSpan _lastSampleAt;
@@ -28,6 +29,12 @@ internal sealed class PingExchange
     /// counts at once, for the path is no slower than that. Thread-safe.
     /// </summary>
     public TimeSpan? RoundTripTime => Volatile.Read(ref _roundTripTicks) is var ticks and >= 0 ? TimeSpan.FromTicks(ticks) : null;
+
+    /// <summary>
+    /// What the path itself takes, without bulk that a ping may have waited behind: the fastest sample, which slower ones raise by an
+    /// eighth at most, so that it follows a path that has changed. Thread-safe.
+    /// </summary>
+    public TimeSpan? PathRoundTripTime => Volatile.Read(ref _pathTicks) is var ticks and >= 0 ? TimeSpan.FromTicks(ticks) : null;
 
     /// <summary>Whether a ping of ours is queued or unanswered.</summary>
     public bool InFlight { get; private set; }
@@ -71,6 +78,7 @@ internal sealed class PingExchange
         _lastSample = now - _sentAt;
         long ticks = _lastSample.Ticks;
         Volatile.Write(ref _roundTripTicks, _roundTripTicks < 0 || ticks < _roundTripTicks ? ticks : (_roundTripTicks + ticks) / 2);
+        Volatile.Write(ref _pathTicks, _pathTicks < 0 ? ticks : Math.Min(ticks, _pathTicks + (_pathTicks / 8) + 1));
         _callers?.TrySetResult(_lastSample);
         _callers = null;
         if (--_opening > 0) Ask(now);

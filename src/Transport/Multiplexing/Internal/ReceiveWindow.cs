@@ -55,13 +55,21 @@ internal struct ReceiveWindow
     /// <param name="unread">Bytes announced and not consumed.</param>
     /// <param name="now">The time.</param>
     /// <param name="roundTrip">The connection's round-trip time, if known.</param>
+    /// <param name="most">The most credit that the remote side may hold now (<see cref="Crowding"/>).</param>
     /// <param name="cap">The largest size.</param>
     /// <param name="budget">Pays for growth.</param>
-    public uint Replenish(long unread, TimeSpan now, TimeSpan? roundTrip, uint cap, ByteBudget budget)
+    public uint Replenish(long unread, TimeSpan now, TimeSpan? roundTrip, uint most, uint cap, ByteBudget budget)
     {
+        if (most < Size)
+        {
+            // Not the window limits the stream now, so how soon its credit is used up says nothing about growing.
+            uint due = Math.Min(Missing(unread), most > Held ? most - Held : 0);
+            return due < most / 2 ? 0 : Grant(due, now);
+        }
+
         if (Missing(unread) < Size / 2) return 0;
         if (roundTrip is { } rtt && now - _updatedAt < GrowthRoundTrips * rtt) Double(cap, budget);
-        return Grant(unread, now);
+        return Grant(Missing(unread), now);
     }
 
     /// <summary>
@@ -72,7 +80,7 @@ internal struct ReceiveWindow
     public uint ReplenishStarved(long unread, TimeSpan now, uint cap, ByteBudget budget)
     {
         if (Missing(unread) == 0) Double(cap, budget);
-        return Grant(unread, now);
+        return Grant(Missing(unread), now);
     }
 
     /// <summary>
@@ -86,9 +94,8 @@ internal struct ReceiveWindow
 
     private readonly uint Missing(long unread) => (uint)Math.Max(0, (long)Size - Held - unread);
 
-    private uint Grant(long unread, TimeSpan now)
+    private uint Grant(uint delta, TimeSpan now)
     {
-        uint delta = Missing(unread);
         Held += delta;
         _updatedAt = now;
         return delta;

@@ -28,6 +28,7 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
     private readonly YamuxConnection _connection;
     private readonly Lock _sync = new();
 
+    private readonly TimeSpan _openedAt;
     private ReceiveWindow _window;
     private ReceiveSegment? _first;
     private ReceiveSegment? _last;
@@ -52,7 +53,8 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
     {
         _stream = stream;
         _connection = connection;
-        _window = new ReceiveWindow(connection.Now);
+        _openedAt = connection.Now;
+        _window = new ReceiveWindow(_openedAt);
     }
 
     private enum Ending
@@ -270,8 +272,11 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
                 Consume(consumedAt - start);
                 if (_ending == Ending.Open)
                 {
+                    TimeSpan now = _connection.Now;
+                    TimeSpan? roundTrip = _connection.Pings.PathRoundTripTime;
+                    uint most = _connection.Crowding.LargestCredit(_openedAt, now, roundTrip);
                     credit = _window.Replenish(
-                        _unread, _connection.Now, _connection.RoundTripTime, _connection.Options.MaxStreamWindow, _connection.WindowGrowth);
+                        _unread, now, roundTrip, most, _connection.Options.MaxStreamWindow, _connection.WindowGrowth);
                 }
             }
         }
