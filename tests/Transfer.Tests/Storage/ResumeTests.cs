@@ -297,7 +297,8 @@ public sealed class ResumeTests : IDisposable
     {
         await using ReceiveStore store = Open(checkpointBytes: 4 * Chunk);
         using ReceiveFile file = store.OpenFile(Entry, Chunk);
-        for (int i = 0; i < 21; i++)
+        // The last chunk is a short one, which is not counted as a whole.
+        for (int i = 0; i < 20; i++)
         {
             file.WriteChunk(_content, i, Chunk);
             Assert.InRange(i + 1 - Recorded(), 0, 3);
