@@ -76,6 +76,12 @@ public sealed class SendOptions
     /// </summary>
     public bool KeepLinks { get; init; }
 
+    /// <summary>
+    /// Whether files that the receiver has already, of the same name and size, are compared by digest (XXH128 over chunks) instead of by
+    /// size and time: equal ones are not sent, and get mode and time of what is offered. Both sides read those files. Default: no.
+    /// </summary>
+    public bool CompareContent { get; init; }
+
     /// <summary>How long the peer may take to appear before the transfer fails. Default: 30 s.</summary>
     public TimeSpan WaitForPeer { get; init; } = TimeSpan.FromSeconds(30);
 

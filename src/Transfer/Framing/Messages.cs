@@ -17,15 +17,19 @@ internal interface IWireMessage
 /// <param name="ChunkBits">Binary logarithm of the largest chunk size.</param>
 /// <param name="Lanes">Most data streams the sender will have at the same time.</param>
 /// <param name="SenderName">What the sender calls itself.</param>
-internal sealed record Offer(ReadOnlyMemory<byte> Key, UInt128 Instance, bool IsResume, int ChunkBits, int Lanes, string SenderName)
+/// <param name="Compares">Whether files that are there already are compared by digest instead of size and time.</param>
+internal sealed record Offer(
+    ReadOnlyMemory<byte> Key, UInt128 Instance, bool IsResume, int ChunkBits, int Lanes, string SenderName, bool Compares = false)
     : IWireMessage
 {
+    private const byte ResumeFlag = 1, CompareFlag = 2;
+
     public void Write(IBufferWriter<byte> writer)
     {
         writer.WriteUInt16(TransferProtocol.Version);
         writer.Write(Key.Span);
         writer.WriteUInt128(Instance);
-        writer.WriteByte(IsResume ? (byte)1 : (byte)0);
+        writer.WriteByte((byte)((IsResume ? ResumeFlag : 0) | (Compares ? CompareFlag : 0)));
         writer.WriteByte((byte)ChunkBits);
         writer.WriteUInt16((ushort)Lanes);
         writer.WriteText(SenderName, TransferProtocol.MaxNameLength);
@@ -44,7 +48,7 @@ internal sealed record Offer(ReadOnlyMemory<byte> Key, UInt128 Instance, bool Is
         reader.ReadBytes(key);
         UInt128 instance = reader.ReadUInt128();
         byte flags = reader.ReadByte();
-        if (flags > 1) throw reader.Malformed($"unknown flags {flags:x2}");
+        if ((flags & ~(ResumeFlag | CompareFlag)) != 0) throw reader.Malformed($"unknown flags {flags:x2}");
         int chunkBits = reader.ReadByte();
         if (chunkBits is < ChunkSize.MinBits or > ChunkSize.MaxBits)
             throw reader.Malformed($"a chunk size of 2^{chunkBits} bytes is not allowed");
@@ -52,7 +56,7 @@ internal sealed record Offer(ReadOnlyMemory<byte> Key, UInt128 Instance, bool Is
         if (lanes is < 1 or > TransferProtocol.MaxLanes) throw reader.Malformed($"{lanes} data streams are not allowed");
         string name = reader.ReadText(TransferProtocol.MaxNameLength);
         reader.End();
-        return new Offer(key, instance, flags == 1, chunkBits, lanes, name);
+        return new Offer(key, instance, (flags & ResumeFlag) != 0, chunkBits, lanes, name, (flags & CompareFlag) != 0);
     }
 }
 
@@ -91,6 +95,24 @@ internal readonly record struct FileEnd(uint Id, long Chunks, UInt128 Root) : IW
         var end = new FileEnd(reader.ReadUInt32(), reader.ReadInt63(), reader.ReadUInt128());
         reader.End();
         return end;
+    }
+}
+
+/// <summary>What a file's content is, for a receiver that has a file of that name and size and wants to know whether it is the same.</summary>
+internal readonly record struct FileDigest(uint Id, UInt128 Root) : IWireMessage
+{
+    public void Write(IBufferWriter<byte> writer)
+    {
+        writer.WriteUInt32(Id);
+        writer.WriteUInt128(Root);
+    }
+
+    public static FileDigest Parse(in ReadOnlySequence<byte> body)
+    {
+        var reader = new WireReader(MessageType.FileDigest, body);
+        var digest = new FileDigest(reader.ReadUInt32(), reader.ReadUInt128());
+        reader.End();
+        return digest;
     }
 }
 
@@ -186,7 +208,8 @@ internal readonly record struct Complete(long Files, long Bytes) : IWireMessage
 }
 
 /// <summary>
-/// One number: <see cref="MessageType.Known"/> (entries the receiver has already) or <see cref="MessageType.FileDone"/> (an id).
+/// One number: <see cref="MessageType.Known"/> (entries the receiver has already), <see cref="MessageType.FileDone"/> or
+/// <see cref="MessageType.FileWanted"/> (an id).
 /// </summary>
 internal readonly record struct Number(uint Value) : IWireMessage
 {

@@ -7,9 +7,10 @@ internal readonly record struct ChunkRange(long First, long Count);
 
 /// <summary>
 /// A file of a plan of which not everything is wanted. No ranges: nothing, the receiver has it under its final name, or
-/// (<paramref name="IsPending"/>) has all its chunks and will tell how it ended.
+/// (<paramref name="IsPending"/>) has all its chunks and will tell how it ended, or (<paramref name="IsCompared"/>) has a file of that
+/// name and size and wants the sender's digest first.
 /// </summary>
-internal sealed record PlannedFile(uint Id, IReadOnlyList<ChunkRange> Ranges, bool IsPending = false);
+internal sealed record PlannedFile(uint Id, IReadOnlyList<ChunkRange> Ranges, bool IsPending = false, bool IsCompared = false);
 
 /// <summary>
 /// What the receiver wants of the entries <see cref="First"/> to <see cref="First"/> + <see cref="Count"/> − 1: of each file
@@ -21,8 +22,8 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
     private const int ExceptionLength = 6;
     private const int RangeLength = 16;
 
-    /// <summary>Stands in place of a count of ranges.</summary>
-    private const ushort PendingMark = 0xffff;
+    /// <summary>Stand in place of a count of ranges.</summary>
+    private const ushort PendingMark = 0xffff, ComparedMark = 0xfffe;
 
     /// <summary>Bytes an exception takes, by which a writer keeps a message below its limit.</summary>
     public static int LengthOf(PlannedFile exception) => ExceptionLength + exception.Ranges.Count * RangeLength;
@@ -35,7 +36,7 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
         foreach (PlannedFile file in Exceptions)
         {
             writer.WriteUInt32(file.Id);
-            writer.WriteUInt16(file.IsPending ? PendingMark : (ushort)file.Ranges.Count);
+            writer.WriteUInt16(file.IsPending ? PendingMark : file.IsCompared ? ComparedMark : (ushort)file.Ranges.Count);
             foreach (ChunkRange range in file.Ranges)
             {
                 writer.WriteInt63(range.First);
@@ -60,8 +61,12 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
             if (id < next || id >= first + count) throw reader.Malformed("its files are out of order or out of range");
             next = id + 1L;
             int ranges = reader.ReadUInt16();
-            files.Add(ranges == PendingMark
-                ? new PlannedFile(id, [], IsPending: true) : new PlannedFile(id, ReadRanges(ref reader, ranges)));
+            files.Add(ranges switch
+            {
+                PendingMark => new PlannedFile(id, [], IsPending: true),
+                ComparedMark => new PlannedFile(id, [], IsCompared: true),
+                _ => new PlannedFile(id, ReadRanges(ref reader, ranges)),
+            });
         }
 
         reader.End();

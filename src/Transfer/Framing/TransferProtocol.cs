@@ -58,6 +58,7 @@ internal enum MessageType : byte
     FileFailed = 5,
     End = 6,
     LaneLost = 7,
+    FileDigest = 8,
 
     Known = 64,
     Accept = 65,
@@ -69,6 +70,7 @@ internal enum MessageType : byte
     Complete = 71,
     LaneTaken = 72,
     LaneEnded = 73,
+    FileWanted = 74,
 
     KeepAlive = 128,
     Cancel = 129,

@@ -3,8 +3,10 @@ using FastShare.Transfer.Sessions;
 
 namespace FastShare.Transfer.Scheduling;
 
-/// <summary>One file to read. <see cref="Ranges"/> null: all of it.</summary>
-internal readonly record struct FileTask(uint Id, IReadOnlyList<ChunkRange>? Ranges, bool IsRepair);
+/// <summary>
+/// One file to read. <see cref="Ranges"/> null: all of it. <see cref="IsCompare"/>: only its digest is wanted.
+/// </summary>
+internal readonly record struct FileTask(uint Id, IReadOnlyList<ChunkRange>? Ranges, bool IsRepair, bool IsCompare = false);
 
 /// <summary>
 /// What the receiver wants, file by file in the manifest's order. Plans are unrolled as they are worked off, so that a million
@@ -70,6 +72,13 @@ internal sealed class PlanQueue
         _news.Signal();
     }
 
+    /// <summary>A file whose digest was not the receiver's: all of it, before anything else.</summary>
+    public void AddWanted(uint id)
+    {
+        lock (_gate) _repairs.Enqueue(new FileTask(id, null, IsRepair: false));
+        _news.Signal();
+    }
+
     /// <summary>Nothing more will come.</summary>
     public void Complete()
     {
@@ -117,8 +126,8 @@ internal sealed class PlanQueue
                 if (_exception < plan.Exceptions.Count && plan.Exceptions[_exception].Id == id)
                 {
                     PlannedFile exception = plan.Exceptions[_exception++];
-                    if (exception.Ranges.Count == 0) continue;
-                    task = new FileTask(id, exception.Ranges, IsRepair: false);
+                    if (exception.Ranges.Count == 0 && !exception.IsCompared) continue;
+                    task = new FileTask(id, exception.IsCompared ? null : exception.Ranges, IsRepair: false, exception.IsCompared);
                     return true;
                 }
 

@@ -14,7 +14,7 @@ namespace FastShare.Transfer.Scheduling;
 /// Takes files from the plan, reads their chunks into pooled blocks, digests them while they are in the cache, and queues them
 /// for the lanes. Several may run on one queue; each has its file to itself. A stage object is used by one loop.
 /// </summary>
-internal sealed class ReadStage(
+internal sealed partial class ReadStage(
     SendState state,
     PlanQueue plan,
     ChannelWriter<ChunkWork> chunks,
@@ -44,7 +44,8 @@ internal sealed class ReadStage(
             {
                 try
                 {
-                    await SendFileAsync(source, task, cancellationToken).ConfigureAwait(false);
+                    if (task.IsCompare) await DigestFileAsync(source, cancellationToken).ConfigureAwait(false);
+                    else await SendFileAsync(source, task, cancellationToken).ConfigureAwait(false);
                 }
                 catch (TransferException e) when (e.Error is TransferError.SourceChanged or TransferError.SourceNotFound
                     or TransferError.AccessDenied or TransferError.StorageFault)

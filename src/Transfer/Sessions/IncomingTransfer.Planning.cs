@@ -29,7 +29,11 @@ internal sealed partial class IncomingTransfer
 
         try
         {
-            if (Store.TryGetExisting(entry))
+            if (Offer.Compares)
+            {
+                if (PlanComparison(entry) is { } compared) return compared;
+            }
+            else if (Store.TryGetExisting(entry))
             {
                 Transfer.Meter.AddPresent(entry.Size);
                 SettleDone(entry, null);

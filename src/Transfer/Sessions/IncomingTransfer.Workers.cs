@@ -23,7 +23,7 @@ internal sealed partial class IncomingTransfer
     private int _storing; // interlocked: threads in a call of storage
 
     /// <summary>Whether something waits for the disk: then nothing arriving means nothing.</summary>
-    public bool IsStoring => Volatile.Read(ref _storing) > 0 || Volatile.Read(ref _publishing) > 0;
+    public bool IsStoring => Volatile.Read(ref _storing) > 0 || Volatile.Read(ref _publishing) > 0 || Volatile.Read(ref _toCompare) > 0;
 
     /// <summary>Waits while more files are complete than storage keeps up with.</summary>
     public async ValueTask WaitForStorageAsync(CancellationToken cancellationToken)
@@ -32,14 +32,16 @@ internal sealed partial class IncomingTransfer
             await room.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    private void StartWorkers() => _workers = Task.WhenAll(Task.Run(PublishAsync), Task.Run(VerifyClaimsAsync));
+    private void StartWorkers() =>
+        _workers = Task.WhenAll(Task.Run(PublishAsync), Task.Run(VerifyClaimsAsync), Task.Run((Func<Task>)CompareAsync));
 
-    /// <summary>Ends both within a file or a chunk; what is not published stays staged.</summary>
+    /// <summary>Ends all within a file or a chunk; what is not published stays staged.</summary>
     private async Task StopWorkersAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         _complete.Writer.TryComplete();
         _claims.Writer.TryComplete();
+        _comparisons.Writer.TryComplete();
         await _workers.ConfigureAwait(false);
         _stop.Dispose();
     }

@@ -99,7 +99,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             if (_failures.Contains(header.FileId)) return null;
             // What was asked for in excess may come after the file's end, and after the file is settled.
             if (_settled.Contains(header.FileId) && _repeated.Contains(header.FileId)) return null;
-            if (entry.Kind != EntryKind.File || _settled.Contains(header.FileId))
+            if (entry.Kind != EntryKind.File || _settled.Contains(header.FileId) || IsComparing(header.FileId))
                 violation = $"chunk of entry {header.FileId}, of which none is missing";
         }
 
@@ -192,6 +192,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             if (_settled.Contains(end.Id)) return null;
         }
 
+        if (IsComparing(end.Id)) throw TransferProtocol.Violation($"the sender ended file {end.Id}, which was not asked for yet");
         IncomingFile file = Begin(entry);
         if (end.Chunks != file.Chunks || file.Chunks == 1)
         {
@@ -231,6 +232,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             }
         }
 
+        Decide(entry.Id);
         string why = $"the sender could not send {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}";
         SettleFailed(entry, new TransferException(failure.Code.ToError(), why) { Peer = Transfer.Peer, Path = entry.Path }, discard: true);
     }

@@ -144,6 +144,9 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
                 case MessageType.FileEnd when _planned > 0:
                     if (_transfer.EndFile(FileEnd.Parse(message.Body), _planned) is { } received) _transfer.Publish(received);
                     break;
+                case MessageType.FileDigest when _planned > 0 && _offer.Compares:
+                    _transfer.TakeDigest(FileDigest.Parse(message.Body), _planned);
+                    break;
                 case MessageType.FileFailed when _planned > 0:
                     _transfer.FailFile(FileFailure.Parse(message.Type, message.Body), _planned);
                     break;
@@ -217,6 +220,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
         uint next = 0;
         while (await _transfer.Manifest.WaitBeyondAsync(next, cancellationToken).ConfigureAwait(false))
         {
+            await _transfer.WaitForComparisonsAsync(cancellationToken).ConfigureAwait(false);
             uint first = next;
             var exceptions = new List<PlannedFile>();
             int bytes = 0;

@@ -52,6 +52,7 @@ internal sealed class SendAttempt : IAsyncDisposable
     private UInt128? _session; // the control reader's
     private long _present; // the control reader's: bytes the plan says the receiver has
     private bool _toldResumed; // the control reader's
+    private readonly EntrySet _compared = new(), _wanted = new(); // the control reader's: files to be compared, and those that differed
     private int _repairs; // the control reader's
     private bool _endPosted; // guarded by _gate
     private int _targetStages = 1; // guarded by _gate
@@ -90,7 +91,9 @@ internal sealed class SendAttempt : IAsyncDisposable
     {
         _control.Writer.Post(
             MessageType.Offer,
-            new Offer(_state.Key, _state.Instance, _resume, ChunkSize.DefaultBits, TransferProtocol.MaxLanes, _state.SenderName));
+            new Offer(
+                _state.Key, _state.Instance, _resume, ChunkSize.DefaultBits, TransferProtocol.MaxLanes, _state.SenderName,
+                _state.Options.CompareContent));
         _ = _tasks.Run(_control.WatchPumpAsync);
         _ = _tasks.Run(ReadControlAsync);
         _ = _tasks.Run(FeedManifestAsync);
@@ -185,7 +188,10 @@ internal sealed class SendAttempt : IAsyncDisposable
                     OnPlan(PlanMessage.Parse(message.Body));
                     break;
                 case MessageType.FileDone when _session is not null:
-                    OnDone(PlannedEntry(Number.Parse(message.Type, message.Body).Value));
+                    OnDone(OfferedFile(Number.Parse(message.Type, message.Body).Value));
+                    break;
+                case MessageType.FileWanted when _session is not null && _state.Options.CompareContent:
+                    OnWanted(OfferedFile(Number.Parse(message.Type, message.Body).Value));
                     break;
                 case MessageType.FileRejected when _session is not null:
                     OnRejected(FileFailure.Parse(message.Type, message.Body));
@@ -274,6 +280,14 @@ internal sealed class SendAttempt : IAsyncDisposable
             ManifestEntry entry = _state.Manifest[planned.Id].Entry;
             if (entry.Kind != EntryKind.File)
                 throw TransferProtocol.Violation("the receiver's plan asks for the content of something that is no file");
+            if (planned.IsCompared)
+            {
+                if (!_state.Options.CompareContent)
+                    throw TransferProtocol.Violation("the receiver wants to compare files, which was not offered");
+                _compared.Add(entry.Id);
+                continue;
+            }
+
             long missing = MissingBytes(entry, planned);
             _present += entry.Size - missing;
             Transfer.Meter.AddPresent(entry.Size - missing);
@@ -309,7 +323,18 @@ internal sealed class SendAttempt : IAsyncDisposable
         string digest = "";
         if (_state.TryGetBegun(entry.Id, out OutgoingFile? file))
             digest = Verification.Digester.ToText(file.Root(new Verification.Digester()));
-        if (_state.SettleDelivered(entry)) Transfer.Tell(new TransferEvent.FileCompleted(entry.Path, entry.Size, digest));
+        if (!_state.SettleDelivered(entry)) return;
+        // Equal to what is there: as a file whose size and time are the same, it never was on its way.
+        if (_compared.Contains(entry.Id) && !_wanted.Contains(entry.Id)) Transfer.Meter.AddPresent(entry.Size);
+        else Transfer.Tell(new TransferEvent.FileCompleted(entry.Path, entry.Size, digest));
+    }
+
+    /// <summary>The receiver has another file of that name and size. Told again where a connection was lost in between.</summary>
+    private void OnWanted(ManifestEntry entry)
+    {
+        if (!_wanted.Add(entry.Id) || _state.HasFailed(entry.Id)) return;
+        _state.Forget(entry.Id);
+        _plan.AddWanted(entry.Id);
     }
 
     private void OnRejected(FileFailure failure)
@@ -357,6 +382,14 @@ internal sealed class SendAttempt : IAsyncDisposable
         }
 
         _control.Writer.Post(MessageType.End);
+    }
+
+    /// <summary>A file that the receiver may speak of before its plan does: it works on files while it plans.</summary>
+    private ManifestEntry OfferedFile(uint id)
+    {
+        ManifestEntry? entry = id < _state.Manifest.Count ? _state.Manifest[id].Entry : null;
+        return entry is { Kind: EntryKind.File }
+            ? entry : throw TransferProtocol.Violation("the receiver speaks of a file that was not offered");
     }
 
     private ManifestEntry PlannedEntry(uint id)

@@ -45,6 +45,9 @@ internal sealed class SendState
     public OutgoingFile Begin(ManifestEntry entry) =>
         _begun.GetOrAdd(entry.Id, static (_, entry) => new OutgoingFile(entry, ChunkSize.DefaultBits), entry);
 
+    /// <summary>The file's digests were told and it is sent all the same: none of it was sent before.</summary>
+    public void Forget(uint id) => _begun.TryRemove(id, out _);
+
     public bool TryGetBegun(uint id, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out OutgoingFile? file) =>
         _begun.TryGetValue(id, out file);
 

@@ -56,6 +56,8 @@ internal sealed partial class CrashDisk
             }
         }
 
+        public IStorageFile? OpenToRead(string path) => OpenFile(path);
+
         public StorageStat? Stat(string path)
         {
             lock (disk._gate) return disk.Find(id, path)?.ToStat();

@@ -78,6 +78,12 @@ internal sealed class FaultyStorage(IStorageSystem inner) : IStorageSystem
             return folder.OpenFile(name) is { } opened ? new FaultyFile(owner, opened) : null;
         }
 
+        public IStorageFile? OpenToRead(string path)
+        {
+            owner.Count("OpenToRead");
+            return folder.OpenToRead(path) is { } opened ? new FaultyFile(owner, opened) : null;
+        }
+
         public StorageStat? Stat(string path)
         {
             owner.Count("Stat");

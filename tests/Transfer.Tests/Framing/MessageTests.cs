@@ -13,16 +13,18 @@ public class MessageTests
         Assert.Equal(
             "0001" + new string('1', 64) + "0000000000000000000000000000000701140004" + "00036162" + "63",
             Bytes(new Offer(Enumerable.Repeat((byte)0x11, 32).ToArray(), 7, true, 20, 4, "abc").Write));
+        Assert.Equal("02", Bytes(new Offer(new byte[32], 7, false, 20, 4, "abc", Compares: true).Write)[100..102]);
+        Assert.Equal("00000005" + "0000000000000000000000000000000a", Bytes(new FileDigest(5, 10).Write));
         Assert.Equal("00000003" + "0000000000000002" + "0000000000000100", Bytes(new ManifestEnd(3, 2, 256).Write));
         Assert.Equal("00000005" + "0000000000000009" + "0000000000000000000000000000000a", Bytes(new FileEnd(5, 9, 10).Write));
         Assert.Equal("00000005" + "000c" + "0002c3a4", Bytes(new FileFailure(5, WireCode.SourceChanged, "ä").Write));
         Assert.Equal("0001" + "0000", Bytes(new Ending(WireCode.NoConsent, "").Write));
         Assert.Equal("00000005" + "0000000000100000" + "0007", Bytes(new ChunkRejected(5, 1 << 20, WireCode.VerificationFailed).Write));
         Assert.Equal(
-            "00000002" + "0000000a" + "00000003" + "00000002" + "0000" + "00000004" + "ffff"
+            "00000002" + "0000000a" + "00000004" + "00000002" + "0000" + "00000004" + "ffff" + "00000005" + "fffe"
                 + "00000007" + "0001" + "0000000000000001" + "0000000000000002",
             Bytes(new PlanMessage(2, 10,
-                [new PlannedFile(2, []), new PlannedFile(4, [], IsPending: true), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write));
+                [new PlannedFile(2, []), new PlannedFile(4, [], IsPending: true), new PlannedFile(5, [], IsCompared: true), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write));
     }
 
     [Fact]
@@ -146,6 +148,7 @@ public class MessageTests
                 Try(() => Offer.Parse(body));
                 Try(() => ManifestEnd.Parse(body));
                 Try(() => FileEnd.Parse(body));
+                Try(() => FileDigest.Parse(body));
                 Try(() => FileFailure.Parse(MessageType.FileFailed, body));
                 Try(() => Ending.Parse(MessageType.Cancel, body));
                 Try(() => Accept.Parse(body));

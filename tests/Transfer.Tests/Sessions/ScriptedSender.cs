@@ -19,13 +19,13 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
     private ITransferStream? _control;
     private ControlReader? _reader;
 
-    public async Task OfferAsync(byte key = 1, bool resume = false, UInt128? instance = null)
+    public async Task OfferAsync(byte key = 1, bool resume = false, UInt128? instance = null, bool compares = false)
     {
         _streams.Add(_control = await node.OpenStreamAsync(receiver, TransferProtocol.ControlId, CancellationToken.None));
         _reader = new ControlReader(_control.Input);
         byte[] bytes = new byte[32];
         bytes[0] = key;
-        await SendAsync(MessageType.Offer, new Offer(bytes, instance ?? 7, resume, ChunkSize.DefaultBits, 2, "scripted").Write);
+        await SendAsync(MessageType.Offer, new Offer(bytes, instance ?? 7, resume, ChunkSize.DefaultBits, 2, "scripted", compares).Write);
     }
 
     /// <summary>Offers files of these sizes, waits to be accepted and for the plan.</summary>

@@ -41,6 +41,11 @@ internal sealed class TransferOptions
         Description = "Send symbolic links as links, where they stay within what is sent (otherwise they are passed over)",
     };
 
+    private readonly Option<bool> _checksum = new("--checksum")
+    {
+        Description = "Compare files that are there already by content instead of size and time; both sides read them",
+    };
+
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
@@ -49,6 +54,7 @@ internal sealed class TransferOptions
         command.Add(_connections);
         command.Add(_rate);
         command.Add(_links);
+        command.Add(_checksum);
     }
 
     /// <summary>What the user chose.</summary>
@@ -59,6 +65,7 @@ internal sealed class TransferOptions
         Connections = parsed.GetValue(_connections),
         RateLimit = parsed.GetValue(_rate),
         KeepLinks = parsed.GetValue(_links),
+        CompareContent = parsed.GetValue(_checksum),
         WaitForPeer = waitForPeer ?? new SendOptions().WaitForPeer,
     };
 }

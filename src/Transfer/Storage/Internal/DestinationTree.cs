@@ -36,6 +36,19 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         }
     }
 
+    /// <summary>Opens the file under a final name for reading; null if there is none.</summary>
+    public IStorageFile? OpenToRead(ManifestEntry entry)
+    {
+        try
+        {
+            return root.OpenToRead(entry.Path);
+        }
+        catch (TransferException e)
+        {
+            throw ForEntry(e, entry.Path);
+        }
+    }
+
     /// <summary>
     /// Looks at a path by way of its folder, kept open from one call to the next. Somebody who moves that folder meanwhile makes it look
     /// as if the move came later; nothing is ever written by this way.

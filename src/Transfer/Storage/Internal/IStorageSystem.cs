@@ -75,6 +75,12 @@ internal interface IStorageFolder : IDisposable
     /// <summary>Opens a regular file for reading and writing; null if there is nothing of that name.</summary>
     IStorageFile? OpenFile(string name);
 
+    /// <summary>
+    /// Opens a regular file beneath for reading and <see cref="IStorageFile.SetAttributes"/>; null if there is nothing of that name.
+    /// </summary>
+    /// <exception cref="TransferException">A link or folder stands there or in the way, or the file may not be read.</exception>
+    IStorageFile? OpenToRead(string path);
+
     /// <summary>Looks at a path beneath; null if there is nothing of that name.</summary>
     StorageStat? Stat(string path);
 

@@ -37,11 +37,16 @@ internal sealed class LinuxFolder(LinuxHandle handle, string label) : IStorageFo
     }
 
     /// <inheritdoc/>
-    public IStorageFile? OpenFile(string name)
+    public IStorageFile? OpenFile(string name) => OpenFile(name, LinuxCalls.ReadWrite);
+
+    /// <inheritdoc/>
+    public IStorageFile? OpenToRead(string path) => OpenFile(path, LinuxCalls.ReadOnly);
+
+    private LinuxFile? OpenFile(string name, int access)
     {
         using LinuxHandle.Lease own = handle.Use();
         // without blocking, lest somebody put a pipe there
-        int result = LinuxPaths.Open(own.Descriptor, name, LinuxCalls.ReadWrite | LinuxCalls.NonBlock);
+        int result = LinuxPaths.Open(own.Descriptor, name, access | LinuxCalls.NonBlock);
         if (result == -LinuxError.NoEntry) return null;
         if (result < 0) throw LinuxError.From(-result, "open", name);
         var file = new LinuxFile(new LinuxHandle(result), name);

@@ -76,6 +76,10 @@ internal sealed class PortableFolder(string root, string relative) : IStorageFol
         _ => throw PortableError.LinkInTheWay(name),
     };
 
+    // times are set through what can write, on Windows
+    /// <inheritdoc/>
+    public IStorageFile? OpenToRead(string path) => OpenFile(path);
+
     /// <inheritdoc/>
     public StorageStat? Stat(string path) => PortableError.StatBeneath(root, Path.Combine(relative, path));
 
