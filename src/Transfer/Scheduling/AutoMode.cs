@@ -45,6 +45,12 @@ internal sealed class AutoMode
     /// <summary>Lanes that wait less than this are what limits the transfer.</summary>
     private const double Saturated = 0.3;
 
+    /// <summary>
+    /// A transfer that ends within so many times what connections need to settle gets no more of them: they would carry its last chunks,
+    /// slowly, when the others could have been done.
+    /// </summary>
+    private const double Lasting = 3;
+
     /// <summary>Bytes a chunk: below the first, files are small; above the second, large.</summary>
     private const long SmallChunk = 128 << 10, LargeChunk = 512 << 10;
 
@@ -197,13 +203,16 @@ internal sealed class AutoMode
     {
         int most = Math.Min(_cap, 64 / _plan.StreamsPerConnection);
         if (_plan.Connections >= most || now < _upAllowedAt || measured.IdleShare > Saturated || measured.Bytes == 0) return null;
-        if (QueueIsFull(measured.RoundTrip) || Evidence(now, measured) is not { } evidence) return null;
+        if (EndsSoon(measured) || QueueIsFull(measured.RoundTrip) || Evidence(now, measured) is not { } evidence) return null;
         int more = _plan.Connections * (_mayJump && evidence.IsHard ? 4 : 2);
         // Without a path that holds anything only another processor can help: one at a time.
         if (!evidence.IsPath) more = _plan.Connections + 1;
         if (evidence.IsHard) _mayJump = false;
         return Probe(now, _plan with { Connections = Math.Min(more, most) }, evidence.Why);
     }
+
+    private bool EndsSoon(in PathMeasurement measured) =>
+        measured.BytesLeft is { } left && left < Lasting * Settle(measured.RoundTrip).TotalSeconds * Math.Max(Rate, measured.BytesPerSecond);
 
     /// <summary>Round trips that grew by half wait in the bottleneck's queue: the line is full.</summary>
     private bool QueueIsFull(TimeSpan? roundTrip) => roundTrip >= Far && roundTrip / 1.5 > _shortest;

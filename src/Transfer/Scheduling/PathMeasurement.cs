@@ -9,6 +9,7 @@ namespace FastShare.Transfer.Scheduling;
 /// <param name="Connections">Connections that carried chunks.</param>
 /// <param name="RoundTrip">Round-trip time; null: not known.</param>
 /// <param name="Kernel">What the kernel says; null where it says nothing.</param>
+/// <param name="BytesLeft">Payload that is still to be moved; null: not known yet.</param>
 internal readonly record struct PathMeasurement(
     TimeSpan Interval,
     long Bytes,
@@ -17,7 +18,8 @@ internal readonly record struct PathMeasurement(
     bool IsHeldBack,
     int Connections,
     TimeSpan? RoundTrip,
-    KernelMeasurement? Kernel)
+    KernelMeasurement? Kernel,
+    long? BytesLeft = null)
 {
     public double BytesPerSecond => Interval > TimeSpan.Zero ? Bytes / Interval.TotalSeconds : 0;
 }

@@ -55,6 +55,9 @@ internal sealed class ProgressMeter
     /// <summary>Payload bytes that moved over the wire; what tells progress from standstill.</summary>
     public long Moved => Interlocked.Read(ref _moved);
 
+    /// <summary>Payload bytes of what was announced that are not done; 0 or less if nobody knows how much there is.</summary>
+    public long Left => Interlocked.Read(ref _totalBytes) - Interlocked.Read(ref _bytes);
+
     /// <summary>Chunks handed to connections.</summary>
     public long Chunks => Interlocked.Read(ref _chunks);
 

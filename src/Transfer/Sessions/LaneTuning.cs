@@ -143,7 +143,7 @@ internal sealed class LaneTuning
         double lanes = (idle - _idle + busy - _busy).TotalSeconds;
         var measured = new PathMeasurement(
             interval, bytes - _bytes, chunks - _chunks, lanes > 0 ? (idle - _idle).TotalSeconds / lanes : 0, _throttle.TakeHeldBack(),
-            _lanes.Connections, _roundTrip, kernel);
+            _lanes.Connections, _roundTrip, kernel, _state.Manifest.IsComplete && Transfer.Meter.Left is > 0 and var left ? left : null);
         (_bytes, _chunks, _idle, _busy, _measuredAt) = (bytes, chunks, idle, busy, _time.GetTimestamp());
         Transfer.Tuning.Update(report => report with
         {

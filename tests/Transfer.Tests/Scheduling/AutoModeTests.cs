@@ -16,6 +16,17 @@ public class AutoModeTests
         Assert.Contains("100 ms", path.Decisions[0].Why, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(100e6, 1)] // ends within three seconds
+    [InlineData(400e6, 4)]
+    public void A_transfer_that_ends_soon_gets_no_more_connections(double amount, int connections)
+    {
+        AutoMode auto = New();
+        var path = new SimulatedPath(auto) { PerConnection = 35e6, Left = amount };
+        path.Run(2);
+        Assert.Equal(connections, auto.Plan.Connections);
+    }
+
     [Fact]
     public void Round_trips_that_grow_say_that_the_line_is_full()
     {

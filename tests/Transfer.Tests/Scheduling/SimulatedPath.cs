@@ -33,6 +33,9 @@ internal sealed class SimulatedPath(AutoMode auto)
     /// <summary>Measured rates deviate by so much, up and down in turn.</summary>
     public double Noise { get; set; }
 
+    /// <summary>What is still to be moved.</summary>
+    public double? Left { get; set; }
+
     public TimeSpan Now { get; private set; }
 
     public List<AutoDecision> Decisions { get; } = [];
@@ -54,7 +57,8 @@ internal sealed class SimulatedPath(AutoMode auto)
             var measured = new PathMeasurement(
                 interval, (long)(rate * interval.TotalSeconds), (long)(rate * interval.TotalSeconds / ChunkBytes),
                 Math.Max(0, 1 - Disk / path), IsHeldBack, auto.Plan.Connections, capped || !Queues ? RoundTrip : 1.7 * RoundTrip,
-                HasKernel ? new KernelMeasurement(capped ? 0.9 : 0.05, 0, Repeated, IsLossBased) : null);
+                HasKernel ? new KernelMeasurement(capped ? 0.9 : 0.05, 0, Repeated, IsLossBased) : null,
+                (long?)(Left -= rate * interval.TotalSeconds));
             Trace.Add((Now, auto.Plan.Connections, rate));
             if (auto.Observe(Now, measured) is { } decision) Decisions.Add(decision);
         }
