@@ -23,7 +23,11 @@ public sealed record TransferOffer(
     long Files,
     long Bytes,
     IReadOnlyList<string> HiddenNames,
-    bool IsComplete);
+    bool IsComplete)
+{
+    /// <summary>Whether there is a stream whose size nobody knows yet: <see cref="Bytes"/> counts only the others.</summary>
+    public bool IsOpenEnded { get; init; }
+}
 
 /// <summary>The answer to an offer.</summary>
 public sealed record OfferAnswer
@@ -32,7 +36,7 @@ public sealed record OfferAnswer
     {
     }
 
-    /// <summary>The folder to receive into; null: refused.</summary>
+    /// <summary>The folder to receive into; null: refused, or taken by the application.</summary>
     public string? Folder { get; private init; }
 
     /// <summary>Told to the sender when refused.</summary>
@@ -41,7 +45,10 @@ public sealed record OfferAnswer
     /// <summary>Whether an existing file of the same name is replaced (atomically); otherwise that file fails. Default: no.</summary>
     public bool Replace { get; private init; }
 
-    /// <summary>Largest total size taken, in bytes.</summary>
+    /// <summary>Says where each entry's bytes go; null: into the folder.</summary>
+    public SinkFactory? Sinks { get; private init; }
+
+    /// <summary>Largest total size taken, in bytes; of streams, as they grow.</summary>
     public long Quota { get; private init; } = long.MaxValue;
 
     /// <summary>Takes the offer into <paramref name="folder"/>, which is created if needed.</summary>
@@ -50,6 +57,18 @@ public sealed record OfferAnswer
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentOutOfRangeException.ThrowIfNegative(quota);
         return new OfferAnswer { Folder = folder, Replace = replace, Quota = quota };
+    }
+
+    /// <summary>
+    /// Takes the offer without a folder: the bytes of each file or stream go, in order and one entry after the other, where
+    /// <paramref name="sinks"/> says; folders and links are passed over. The sender waits for who is slow. Anything that fails ends the transfer,
+    /// and after an end nothing can be resumed.
+    /// </summary>
+    public static OfferAnswer AcceptInto(SinkFactory sinks, long quota = long.MaxValue)
+    {
+        ArgumentNullException.ThrowIfNull(sinks);
+        ArgumentOutOfRangeException.ThrowIfNegative(quota);
+        return new OfferAnswer { Sinks = sinks, Quota = quota };
     }
 
     /// <summary>Refuses.</summary>

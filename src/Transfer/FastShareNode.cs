@@ -156,6 +156,22 @@ public sealed partial class FastShareNode : IAsyncDisposable
     }
 
     /// <summary>
+    /// Starts to send what a stream or pipe yields, as fast as the receiver takes it. Returns at once; otherwise as
+    /// <see cref="Send(PeerId, IReadOnlyList{string}, SendOptions?)"/>. The transfer succeeds when the receiver has everything, verified, and
+    /// fails as a whole if the source does.
+    /// </summary>
+    /// <param name="peer">The receiver.</param>
+    /// <param name="source">What is sent; the transfer disposes its stream.</param>
+    /// <param name="options">Settings.</param>
+    /// <exception cref="InvalidOperationException">The source was handed to a transfer before.</exception>
+    public Transfer Send(PeerId peer, TransferSource source, SendOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(peer);
+        ArgumentNullException.ThrowIfNull(source);
+        return _engine.Send(peer, source, options ?? new SendOptions());
+    }
+
+    /// <summary>
     /// Transfers that peers have under way towards this node, then every later one, each from its offer on. A slow reader loses the oldest.
     /// </summary>
     public IAsyncEnumerable<Transfer> IncomingAsync(CancellationToken cancellationToken = default) =>

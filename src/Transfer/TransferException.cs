@@ -47,14 +47,21 @@ public enum TransferError
     /// <summary>The same transfer is already being received by another process.</summary>
     AlreadyReceiving,
 
-    /// <summary>A source file changed, vanished or could not be read while it was being sent.</summary>
+    /// <summary>
+    /// A source file changed, vanished or could not be read while it was being sent; or a stream failed, or had not its announced length.
+    /// </summary>
     SourceChanged,
 
     /// <summary>A source path does not exist.</summary>
     SourceNotFound,
 
-    /// <summary>Another fault of local storage; see the inner exception.</summary>
+    /// <summary>Another fault of local storage, or of the stream that is received into; see the inner exception.</summary>
     StorageFault,
+
+    /// <summary>
+    /// The receiver lacks bytes of a stream that the sender no longer holds: a stream can be read only once. Start its source anew.
+    /// </summary>
+    NotRepeatable,
 }
 
 /// <summary>The one exception type of FastShare.Transfer.</summary>

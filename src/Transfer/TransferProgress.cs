@@ -28,13 +28,20 @@ public enum TransferState
 /// <summary>A snapshot of a transfer's progress.</summary>
 /// <param name="State">Where it stands.</param>
 /// <param name="Bytes">Payload bytes done: on the sender handed to the connection, on the receiver verified and written.</param>
-/// <param name="TotalBytes">Bytes to do; grows while the manifest is being listed.</param>
+/// <param name="TotalBytes">Bytes to do, as far as known; grows while the manifest is being listed.</param>
 /// <param name="Files">Files published at the receiver.</param>
 /// <param name="TotalFiles">Files to do; grows likewise.</param>
 /// <param name="BytesPerSecond">Rate over the last few seconds.</param>
 /// <param name="Mode">The mode in use: sequential or parallel.</param>
 public sealed record TransferProgress(
-    TransferState State, long Bytes, long TotalBytes, long Files, long TotalFiles, double BytesPerSecond, TransferMode Mode);
+    TransferState State, long Bytes, long TotalBytes, long Files, long TotalFiles, double BytesPerSecond, TransferMode Mode)
+{
+    /// <summary>
+    /// Whether a stream of unknown size is among the files and has not ended: then nobody knows how much there will be, and
+    /// <see cref="TotalBytes"/> counts only the others.
+    /// </summary>
+    public bool IsOpenEnded { get; init; }
+}
 
 /// <summary>How a transfer ended.</summary>
 /// <param name="Files">Files delivered, those included that the receiver had already.</param>

@@ -29,6 +29,9 @@ internal static class ChunkSize
         return Math.Max(1u << MinBits, BitOperations.RoundUpToPowerOf2((uint)fileSize));
     }
 
+    /// <summary>The chunk size of a stream, whose size is not known when its first chunk goes out.</summary>
+    public static uint OfStream(int maxBits = DefaultBits) => 1u << Math.Min(maxBits, DefaultBits);
+
     /// <summary>How many chunks a file has; none if it is empty.</summary>
     public static long Count(long fileSize, uint chunkSize) => fileSize / chunkSize + (fileSize % chunkSize == 0 ? 0 : 1);
 

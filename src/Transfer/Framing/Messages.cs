@@ -116,6 +116,43 @@ internal readonly record struct FileDigest(uint Id, UInt128 Root) : IWireMessage
     }
 }
 
+/// <summary>All chunks of a stream were handed to the connection: what it is like as a whole.</summary>
+internal readonly record struct StreamEnd(uint Id, long Size, UInt128 Root) : IWireMessage
+{
+    public void Write(IBufferWriter<byte> writer)
+    {
+        writer.WriteUInt32(Id);
+        writer.WriteInt63(Size);
+        writer.WriteUInt128(Root);
+    }
+
+    public static StreamEnd Parse(in ReadOnlySequence<byte> body)
+    {
+        var reader = new WireReader(MessageType.StreamEnd, body);
+        var end = new StreamEnd(reader.ReadUInt32(), reader.ReadInt63(), reader.ReadUInt128());
+        reader.End();
+        return end;
+    }
+}
+
+/// <summary>The receiver has taken a stream's chunks from the first on, and does not need them again.</summary>
+internal readonly record struct StreamTaken(uint Id, long Chunks) : IWireMessage
+{
+    public void Write(IBufferWriter<byte> writer)
+    {
+        writer.WriteUInt32(Id);
+        writer.WriteInt63(Chunks);
+    }
+
+    public static StreamTaken Parse(in ReadOnlySequence<byte> body)
+    {
+        var reader = new WireReader(MessageType.StreamTaken, body);
+        var taken = new StreamTaken(reader.ReadUInt32(), reader.ReadInt63());
+        reader.End();
+        return taken;
+    }
+}
+
 /// <summary>
 /// A file failed on one side: <see cref="MessageType.FileFailed"/> from the sender, <see cref="MessageType.FileRejected"/> from the
 /// receiver.

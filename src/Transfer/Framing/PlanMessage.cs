@@ -8,9 +8,10 @@ internal readonly record struct ChunkRange(long First, long Count);
 /// <summary>
 /// A file of a plan of which not everything is wanted. No ranges: nothing, the receiver has it under its final name, or
 /// (<paramref name="IsPending"/>) has all its chunks and will tell how it ended, or (<paramref name="IsCompared"/>) has a file of that
-/// name and size and wants the sender's digest first.
+/// name and size and wants the sender's digest first. With <paramref name="StreamFrom"/> it is wanted as a stream, from that chunk on.
 /// </summary>
-internal sealed record PlannedFile(uint Id, IReadOnlyList<ChunkRange> Ranges, bool IsPending = false, bool IsCompared = false);
+internal sealed record PlannedFile(
+    uint Id, IReadOnlyList<ChunkRange> Ranges, bool IsPending = false, bool IsCompared = false, long? StreamFrom = null);
 
 /// <summary>
 /// What the receiver wants of the entries <see cref="First"/> to <see cref="First"/> + <see cref="Count"/> − 1: of each file
@@ -23,10 +24,10 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
     private const int RangeLength = 16;
 
     /// <summary>Stand in place of a count of ranges.</summary>
-    private const ushort PendingMark = 0xffff, ComparedMark = 0xfffe;
+    private const ushort PendingMark = 0xffff, ComparedMark = 0xfffe, StreamMark = 0xfffd;
 
-    /// <summary>Bytes an exception takes, by which a writer keeps a message below its limit.</summary>
-    public static int LengthOf(PlannedFile exception) => ExceptionLength + exception.Ranges.Count * RangeLength;
+    /// <summary>Bytes an exception takes at most, by which a writer keeps a message below its limit.</summary>
+    public static int LengthOf(PlannedFile exception) => ExceptionLength + Math.Max(1, exception.Ranges.Count) * RangeLength;
 
     public void Write(IBufferWriter<byte> writer)
     {
@@ -36,6 +37,13 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
         foreach (PlannedFile file in Exceptions)
         {
             writer.WriteUInt32(file.Id);
+            if (file.StreamFrom is { } chunk)
+            {
+                writer.WriteUInt16(StreamMark);
+                writer.WriteInt63(chunk);
+                continue;
+            }
+
             writer.WriteUInt16(file.IsPending ? PendingMark : file.IsCompared ? ComparedMark : (ushort)file.Ranges.Count);
             foreach (ChunkRange range in file.Ranges)
             {
@@ -65,6 +73,7 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
             {
                 PendingMark => new PlannedFile(id, [], IsPending: true),
                 ComparedMark => new PlannedFile(id, [], IsCompared: true),
+                StreamMark => new PlannedFile(id, [], StreamFrom: reader.ReadInt63()),
                 _ => new PlannedFile(id, ReadRanges(ref reader, ranges)),
             });
         }

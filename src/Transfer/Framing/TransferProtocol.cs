@@ -35,6 +35,12 @@ internal static class TransferProtocol
     /// <summary>Most ranges a plan names for one file; the last one then reaches to the file's end.</summary>
     public const int MaxRangesPerFile = 4096;
 
+    /// <summary>
+    /// Bytes of a stream that may be on their way or held by the receiver beyond what it has taken: what the receiver may have to hold to
+    /// bring chunks of several lanes in order, and what back-pressure leaves a sender. 16 MiB are 1.3 Gbit/s over 100 ms.
+    /// </summary>
+    public const int StreamWindow = 16 << 20;
+
     /// <summary>A side that has nothing to say says so this often, in seconds.</summary>
     public const int KeepAliveSeconds = 3;
 
@@ -59,6 +65,7 @@ internal enum MessageType : byte
     End = 6,
     LaneLost = 7,
     FileDigest = 8,
+    StreamEnd = 9,
 
     Known = 64,
     Accept = 65,
@@ -71,6 +78,7 @@ internal enum MessageType : byte
     LaneTaken = 72,
     LaneEnded = 73,
     FileWanted = 74,
+    StreamTaken = 75,
 
     KeepAlive = 128,
     Cancel = 129,

@@ -19,6 +19,7 @@ internal enum WireCode : ushort
     StorageFault = 13,
     Cancelled = 14,
     SourceNotFound = 15,
+    NotRepeatable = 16,
 }
 
 /// <summary>Translates between what is told on the wire and what a caller is told.</summary>
@@ -41,6 +42,7 @@ internal static class WireCodes
         TransferError.SourceChanged => WireCode.SourceChanged,
         TransferError.SourceNotFound => WireCode.SourceNotFound,
         TransferError.StorageFault => WireCode.StorageFault,
+        TransferError.NotRepeatable => WireCode.NotRepeatable,
         _ => WireCode.Other,
     };
 
@@ -58,6 +60,7 @@ internal static class WireCodes
         WireCode.SourceChanged => TransferError.SourceChanged,
         WireCode.SourceNotFound => TransferError.SourceNotFound,
         WireCode.StorageFault => TransferError.StorageFault,
+        WireCode.NotRepeatable => TransferError.NotRepeatable,
         WireCode.Cancelled => TransferError.CancelledByPeer,
         _ => TransferError.Unknown,
     };

@@ -10,11 +10,12 @@ namespace FastShare.Transfer.Planning;
 /// tree shrinks to a third with shared prefixes, but a few bytes could then expand to kilobytes in the reader.
 /// <code>
 /// page  = first id (varint) ‖ count (varint, at most 4096) ‖ count × entry
-/// entry = kind (1 byte: 0 file, 1 folder, 2 symbolic link)
+/// entry = kind (1 byte: 0 file, 1 folder, 2 symbolic link, 3 stream)
 ///       ‖ path length (varint, 1 to 4095) ‖ path (UTF-8, '/' between segments)
 ///       ‖ mode (varint: 0 unknown, else permission bits + 1, at most 512)
 ///       ‖ modification time (8 bytes, big-endian two's complement: nanoseconds since 1970-01-01 UTC)
 ///       ‖ file: size (varint) | folder: nothing | link: target length (varint, 1 to 4095) ‖ target (UTF-8)
+///         | stream: 0, or announced size + 1 (varint)
 /// </code>
 /// Ids count up from the first id, which is 0 in an empty page. Varints are minimal, nothing follows the last entry. Pure and thread-safe.
 /// </summary>
@@ -38,6 +39,7 @@ internal static class ManifestPage
         return entry.Kind switch
         {
             EntryKind.File => length + Varint.Length((ulong)entry.Size),
+            EntryKind.Stream => length + Varint.Length((ulong)(entry.Size + 1)),
             EntryKind.Symlink => length + TextLength(entry.LinkTarget!),
             _ => length,
         };
@@ -70,6 +72,7 @@ internal static class ManifestPage
             BinaryPrimitives.WriteInt64BigEndian(page[at..], entry.ModifiedUnixNanoseconds);
             at += 8;
             if (entry.Kind == EntryKind.File) at += Varint.Write(page[at..], (ulong)entry.Size);
+            else if (entry.Kind == EntryKind.Stream) at += Varint.Write(page[at..], (ulong)(entry.Size + 1));
             else if (entry.Kind == EntryKind.Symlink) at += WriteText(page[at..], entry.LinkTarget!);
         }
 
@@ -113,12 +116,17 @@ internal static class ManifestPage
     private static ManifestEntry ReadEntry(ref ReadOnlySpan<byte> page, uint id)
     {
         byte kind = Take(ref page, 1)[0];
-        if (kind > (byte)EntryKind.Symlink) throw Violation($"an entry's kind is {kind}");
+        if (kind > (byte)EntryKind.Stream) throw Violation($"an entry's kind is {kind}");
         string path = ReadText(ref page);
         ulong mode = ReadVarint(ref page);
         if (mode > 512) throw Violation("a mode has more than the permission bits");
         long time = BinaryPrimitives.ReadInt64BigEndian(Take(ref page, 8));
-        long size = kind == (byte)EntryKind.File ? (long)ReadVarint(ref page) : 0;
+        long size = (EntryKind)kind switch
+        {
+            EntryKind.File => (long)ReadVarint(ref page),
+            EntryKind.Stream => (long)ReadVarint(ref page) - 1,
+            _ => 0,
+        };
         string? target = kind == (byte)EntryKind.Symlink ? ReadText(ref page) : null;
         return new ManifestEntry(id, (EntryKind)kind, path, size, (int)mode - 1, time, target);
     }

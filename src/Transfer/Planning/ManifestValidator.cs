@@ -26,11 +26,14 @@ internal sealed class ManifestValidator(long maxEntries = ManifestValidator.Defa
     /// <summary>Entries taken so far; also the id the next one must have.</summary>
     public long Entries { get; private set; }
 
-    /// <summary>Files among them.</summary>
+    /// <summary>Files among them, streams included.</summary>
     public long Files { get; private set; }
 
-    /// <summary>Sum of their sizes.</summary>
+    /// <summary>Sum of their sizes, as far as they are known.</summary>
     public long TotalBytes { get; private set; }
+
+    /// <summary>Streams among them whose size is not known.</summary>
+    public long OpenEnded { get; private set; }
 
     /// <summary>Names of the top-level entries, at most the first 100, not escaped.</summary>
     public IReadOnlyList<string> RootNames => _rootNames;
@@ -56,24 +59,25 @@ internal sealed class ManifestValidator(long maxEntries = ManifestValidator.Defa
             throw SafePath.Unsafe(entry.Path, why);
         }
 
-        if (entry.Size > long.MaxValue - TotalBytes) throw Violation(entry, "the sizes add up to more than 2^63 bytes");
+        if (entry.AnnouncedBytes > long.MaxValue - TotalBytes) throw Violation(entry, "the sizes add up to more than 2^63 bytes");
 
         AddPath(entry);
         Entries++;
-        if (entry.Kind == EntryKind.File) Files++;
-        TotalBytes += entry.Size;
+        if (entry.HasContent) Files++;
+        if (entry.Size == ManifestEntry.UnknownSize) OpenEnded++;
+        TotalBytes += entry.AnnouncedBytes;
         Note(entry.Path);
     }
 
     private static void CheckShape(ManifestEntry entry)
     {
-        if (entry.Kind is not (EntryKind.File or EntryKind.Directory or EntryKind.Symlink))
+        if (entry.Kind is not (EntryKind.File or EntryKind.Directory or EntryKind.Symlink or EntryKind.Stream))
         {
             throw Violation(entry, $"its kind is {(byte)entry.Kind}");
         }
 
-        if (entry.Size < 0) throw Violation(entry, "its size is negative");
-        if (entry.Size != 0 && entry.Kind != EntryKind.File) throw Violation(entry, "only files have a size");
+        if (entry.Size < 0 && (entry.Kind != EntryKind.Stream || entry.Size != ManifestEntry.UnknownSize)) throw Violation(entry, "its size is negative");
+        if (entry.Size != 0 && !entry.HasContent) throw Violation(entry, "only files have a size");
         if (entry.Mode is < -1 or > 0x1FF) throw Violation(entry, "its mode has more than the permission bits");
         bool isLink = entry.Kind == EntryKind.Symlink;
         if (isLink != entry.LinkTarget is not null) throw Violation(entry, "only links have a target, and all do");

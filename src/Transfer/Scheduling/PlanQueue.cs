@@ -4,9 +4,11 @@ using FastShare.Transfer.Sessions;
 namespace FastShare.Transfer.Scheduling;
 
 /// <summary>
-/// One file to read. <see cref="Ranges"/> null: all of it. <see cref="IsCompare"/>: only its digest is wanted.
+/// One file to read. <see cref="Ranges"/> null: all of it, or what follows <see cref="StreamFrom"/>, as a stream. <see cref="IsCompare"/>:
+/// only its digest is wanted.
 /// </summary>
-internal readonly record struct FileTask(uint Id, IReadOnlyList<ChunkRange>? Ranges, bool IsRepair, bool IsCompare = false);
+internal readonly record struct FileTask(
+    uint Id, IReadOnlyList<ChunkRange>? Ranges, bool IsRepair, bool IsCompare = false, long? StreamFrom = null);
 
 /// <summary>
 /// What the receiver wants, file by file in the manifest's order. Plans are unrolled as they are worked off, so that a million
@@ -126,8 +128,9 @@ internal sealed class PlanQueue
                 if (_exception < plan.Exceptions.Count && plan.Exceptions[_exception].Id == id)
                 {
                     PlannedFile exception = plan.Exceptions[_exception++];
-                    if (exception.Ranges.Count == 0 && !exception.IsCompared) continue;
-                    task = new FileTask(id, exception.IsCompared ? null : exception.Ranges, IsRepair: false, exception.IsCompared);
+                    if (exception is { Ranges.Count: 0, IsCompared: false, StreamFrom: null }) continue;
+                    bool isWhole = exception.IsCompared || exception.StreamFrom is not null;
+                    task = new FileTask(id, isWhole ? null : exception.Ranges, IsRepair: false, exception.IsCompared, exception.StreamFrom);
                     return true;
                 }
 

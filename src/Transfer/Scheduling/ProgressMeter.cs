@@ -16,6 +16,7 @@ internal sealed class ProgressMeter
     private long _files; // interlocked
     private long _filesBytes; // interlocked
     private long _totalFiles; // interlocked
+    private long _openEnded; // interlocked: files whose size is not known yet
     private long _resent; // interlocked
     private long _started; // interlocked; 0: not yet
     private volatile int _state;
@@ -81,11 +82,17 @@ internal sealed class ProgressMeter
 
     public void AddResent(long bytes) => Interlocked.Add(ref _resent, bytes);
 
-    public void AddTotal(long files, long bytes)
+    /// <summary>More to do; of <paramref name="openEnded"/> of the files only the end will tell how much.</summary>
+    public void AddTotal(long files, long bytes, long openEnded = 0)
     {
+        Interlocked.Add(ref _openEnded, openEnded);
         Interlocked.Add(ref _totalFiles, files);
         Interlocked.Add(ref _totalBytes, bytes);
     }
+
+    /// <summary>A stream has ended: its size is known. Once a stream.</summary>
+    public void EndOpen(Planning.ManifestEntry entry, long size) =>
+        AddTotal(0, size - entry.AnnouncedBytes, entry.Size == Planning.ManifestEntry.UnknownSize ? -1 : 0);
 
     /// <summary>A file is delivered.</summary>
     public void AddFile(long bytes)
@@ -108,7 +115,19 @@ internal sealed class ProgressMeter
         lock (_gate) rate = _rate.Sample(Moved);
         return new TransferProgress(
             State, Interlocked.Read(ref _bytes), Interlocked.Read(ref _totalBytes), Files, Interlocked.Read(ref _totalFiles),
-            State == TransferState.Running ? rate : 0, Mode);
+            State == TransferState.Running ? rate : 0, Mode)
+        {
+            IsOpenEnded = Interlocked.Read(ref _openEnded) > 0,
+        };
+    }
+
+    /// <summary>The first file that failed on its own; null: none did.</summary>
+    public TransferException? FirstFailure
+    {
+        get
+        {
+            lock (_gate) return _failures.FirstOrDefault();
+        }
     }
 
     public TransferResult Result()

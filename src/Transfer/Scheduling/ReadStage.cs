@@ -40,7 +40,12 @@ internal sealed partial class ReadStage(
         {
             clock.Enter(TransferStage.Reading);
             SourceEntry source = state.Manifest[task.Id];
-            if (source.Entry.Kind == EntryKind.File && !state.HasFailed(task.Id))
+            if (source.Entry.Kind == EntryKind.Stream || task.StreamFrom is not null)
+            {
+                // Not caught: a stream that fails is the transfer's failure.
+                if (!state.HasFailed(task.Id)) await SendStreamAsync(source, task.StreamFrom ?? 0, cancellationToken).ConfigureAwait(false);
+            }
+            else if (source.Entry.Kind == EntryKind.File && !state.HasFailed(task.Id))
             {
                 try
                 {
@@ -93,6 +98,29 @@ internal sealed partial class ReadStage(
         await DigestTheRestAsync(content, file, cancellationToken).ConfigureAwait(false);
         ThrowIfChanged(content, file.Entry);
         EndFile(file);
+    }
+
+    /// <summary>Stays with a stream until the receiver has taken all of it: what is lost on the way is sent again from here.</summary>
+    private async Task SendStreamAsync(SourceEntry source, long from, CancellationToken cancellationToken)
+    {
+        OutgoingStream stream = state.BeginStream(source, from);
+        stream.Begin(from);
+        while (true)
+        {
+            clock.Enter(TransferStage.Reading);
+            (StreamStep step, long index, HeldChunk? chunk) = await stream.NextAsync(cancellationToken).ConfigureAwait(false);
+            if (step == StreamStep.Over) return;
+            if (step == StreamStep.End)
+            {
+                (long size, UInt128 root) = stream.End!.Value;
+                control.Post(MessageType.StreamEnd, new StreamEnd(source.Entry.Id, size, root));
+                continue;
+            }
+
+            ChunkWork work = works.Get();
+            work.Set(chunk!.Header(source.Entry.Id, index * stream.ChunkSize), index, chunk, budget, charged: 0);
+            await QueueAsync(work, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     private void EndFile(OutgoingFile file)
@@ -149,6 +177,12 @@ internal sealed partial class ReadStage(
         work.Set(
             new ChunkHeader(file.Entry.Id, flags, index * file.ChunkSize, length, digest),
             index, block, budget, charged);
+        await QueueAsync(work, cancellationToken).ConfigureAwait(false);
+        if (isRepair && changed && file.Ended) EndFile(file);
+    }
+
+    private async ValueTask QueueAsync(ChunkWork work, CancellationToken cancellationToken)
+    {
         clock.Enter(TransferStage.WaitingForStreams);
         try
         {
@@ -161,7 +195,6 @@ internal sealed partial class ReadStage(
         }
 
         clock.Enter(TransferStage.Reading);
-        if (isRepair && changed && file.Ended) EndFile(file);
     }
 
     /// <summary>

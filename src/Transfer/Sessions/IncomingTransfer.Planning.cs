@@ -116,7 +116,7 @@ internal sealed partial class IncomingTransfer
     /// <exception cref="TransferException"><see cref="TransferError.StorageFull"/>.</exception>
     public void Expect(uint planned)
     {
-        if (_unexpected > 0) Store.Expect(_unexpected);
+        if (_unexpected > 0) _store?.Expect(_unexpected);
         _unexpected = 0;
         _expectedThrough = Math.Max(_expectedThrough, planned);
     }

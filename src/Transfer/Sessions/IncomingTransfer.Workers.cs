@@ -43,6 +43,7 @@ internal sealed partial class IncomingTransfer
         _claims.Writer.TryComplete();
         _comparisons.Writer.TryComplete();
         await _workers.ConfigureAwait(false);
+        await StopDeliveriesAsync().ConfigureAwait(false);
         _stop.Dispose();
     }
 

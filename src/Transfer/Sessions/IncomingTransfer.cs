@@ -3,6 +3,7 @@ using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
 using FastShare.Transfer.Storage;
 using FastShare.Transfer.Verification;
+using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Transfer.Sessions;
@@ -23,6 +24,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private readonly EntrySet _settled = new(); // guarded by _gate
     private readonly EntrySet _repeated = new(); // guarded by _gate: files of which a chunk was asked for that may not be missing
     private readonly Pulse _progress = new();
+    private readonly BlockPool _blocks;
     private ReceiveStore? _store; // written once, before the first chunk
     private long _quota = long.MaxValue; // written once, with _store
     private int _openFiles; // interlocked
@@ -31,8 +33,9 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private volatile TransferException? _broken; // what ended the work beside the streams
     private volatile ControlWriter? _control; // of the connection at hand; null: none
 
-    public IncomingTransfer(Transfer transfer, TransferId id, Offer offer, long maxEntries)
+    public IncomingTransfer(Transfer transfer, TransferId id, Offer offer, long maxEntries, BlockPool blocks)
     {
+        _blocks = blocks;
         Transfer = transfer;
         Id = id;
         Offer = offer;
@@ -47,8 +50,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
     public OfferedManifest Manifest { get; }
 
-    /// <summary>Whether consent was given and storage opened.</summary>
-    public bool IsAccepted => _store is not null;
+    /// <summary>Whether consent was given and, unless the application takes the bytes, storage opened.</summary>
+    public bool IsAccepted => _store is not null || IsIntoSinks;
 
     private ReceiveStore Store => _store ?? throw new InvalidOperationException("storage is not open");
 
@@ -58,6 +61,12 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     {
         _quota = answer.Quota;
         CheckQuota();
+        if (answer.Sinks is not null)
+        {
+            _sinks = answer.Sinks;
+            return;
+        }
+
         _store = destinations.Open(answer, Id, Transfer.Stages, OnPublished);
         StartWorkers();
     }
@@ -66,8 +75,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     /// <exception cref="TransferException">It is unsafe or malformed, or there is no room for it.</exception>
     public void AddEntries(List<ManifestEntry> page)
     {
-        (long files, long bytes) = Manifest.Add(page);
-        Transfer.Meter.AddTotal(files, bytes);
+        (long files, long bytes, long openEnded) = Manifest.Add(page);
+        Transfer.Meter.AddTotal(files, bytes, openEnded);
         CheckQuota();
     }
 
@@ -220,7 +229,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     public void FailFile(FileFailure failure, uint planned)
     {
         ManifestEntry? entry = failure.Id < planned ? Manifest[failure.Id] : null;
-        if (entry is not { Kind: EntryKind.File })
+        if (entry is not { HasContent: true })
             throw TransferProtocol.Violation($"the sender failed file {failure.Id}, which was not asked for");
         if (_begun.TryGetValue(entry.Id, out IncomingFile? file))
         {
@@ -234,7 +243,10 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
         Decide(entry.Id);
         string why = $"the sender could not send {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}";
-        SettleFailed(entry, new TransferException(failure.Code.ToError(), why) { Peer = Transfer.Peer, Path = entry.Path }, discard: true);
+        var told = new TransferException(failure.Code.ToError(), why) { Peer = Transfer.Peer, Path = entry.Path };
+        // Who reads what is received has seen some of it, or waits for the next: there is no going on without it.
+        if (_streams.ContainsKey(entry.Id)) throw told;
+        SettleFailed(entry, told, discard: true);
     }
 
     /// <summary>
@@ -283,16 +295,18 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         (long files, _) = Manifest.Totals;
         for (Task progress = _progress.Next; !HasEverything; progress = _progress.Next)
         {
-            if (Store.Fault is { } fault) throw fault;
+            if (_store?.Fault is { } fault) throw fault;
             if (_broken is { } broken) throw broken;
             await progress.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
 
+        // Folders and links have no bytes that an application could take.
+        if (IsIntoSinks) return;
         Store.Announce(Folders());
         for (uint id = 0; id < Manifest.Count; id++)
         {
             ManifestEntry entry = Manifest[id];
-            if (entry.Kind == EntryKind.File) continue;
+            if (entry.HasContent) continue;
             try
             {
                 if (entry.Kind == EntryKind.Directory) Store.CreateDirectory(entry);
@@ -415,6 +429,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             _progress.Signal();
         }
         else if (outcome.Error is not null) SettleFailed(outcome.Entry, outcome.Error, discard: false, alreadyReceived: true);
+        else if (FindStream(outcome.Entry.Id) is { } stream) SettleDelivered(stream);
         else SettleDone(outcome.Entry, file);
     }
 
@@ -448,7 +463,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         lock (_gate)
         {
             if (!TrySettle(entry)) return;
-            if (entry.Kind == EntryKind.File && !alreadyReceived) _received++;
+            if (entry.HasContent && !alreadyReceived) _received++;
             var told = new FileFailure(entry.Id, named.Error.ToWire(), named.Message);
             _failures.Add(told);
             if (!discard) _control?.Post(MessageType.FileRejected, told);
@@ -478,7 +493,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private bool TrySettle(ManifestEntry entry)
     {
         if (!_settled.Add(entry.Id)) return false;
-        if (entry.Kind == EntryKind.File) _settledFiles++;
+        if (entry.HasContent) _settledFiles++;
         return true;
     }
 

@@ -216,7 +216,8 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
             throw new TransferException(TransferError.Refused,
                 $"{_limits.TransfersPerPeer} transfers from you are under way here, which is the limit; try again later");
         var live = new LiveTransfer(new IncomingTransfer(
-            new Transfer(peer, isIncoming: true, _time, _instruments), id, offer, Math.Min(_limits.Entries, TransferProtocol.MaxEntries)));
+            new Transfer(peer, isIncoming: true, _time, _instruments), id, offer, Math.Min(_limits.Entries, TransferProtocol.MaxEntries),
+            _blocks));
         _live.Add(id, live);
         _announced.Add(live.Incoming.Transfer);
         return live;
@@ -385,6 +386,7 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
             }
         }
 
+        live.Incoming.Ending = failure;
         try
         {
             await live.Incoming.DisposeAsync().ConfigureAwait(false);

@@ -213,7 +213,9 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
             SentChunk chunk = open[i];
             int counted = i == open.Count - 1 ? chunk.Length - missingOfLast : chunk.Length;
             Transfer.Meter.AddPresent(-counted);
-            if (!context.State.HasFailed(chunk.FileId)) context.Plan.AddRepair(chunk.FileId, chunk.Index);
+            if (context.State.HasFailed(chunk.FileId)) continue;
+            if (context.State.TryGetStream(chunk.FileId, out OutgoingStream? stream)) stream.Repair(chunk.Index);
+            else context.Plan.AddRepair(chunk.FileId, chunk.Index);
         }
     }
 

@@ -46,15 +46,15 @@ internal sealed class OfferedManifest(long maxEntries)
     }
 
     /// <summary>Takes a page.</summary>
-    /// <returns>Files and bytes it brought.</returns>
+    /// <returns>Files and bytes it brought, and of how many files nobody knows the size.</returns>
     /// <exception cref="TransferException">Anything in it is unsafe or malformed: the whole transfer is to be refused.</exception>
-    public (long Files, long Bytes) Add(List<ManifestEntry> page)
+    public (long Files, long Bytes, long OpenEnded) Add(List<ManifestEntry> page)
     {
         if (IsComplete) throw new TransferException(TransferError.ProtocolViolation, "a manifest page follows the manifest's end");
-        long files, bytes;
+        long files, bytes, openEnded;
         lock (_gate)
         {
-            (long filesBefore, long bytesBefore) = (_validator.Files, _validator.TotalBytes);
+            (long filesBefore, long bytesBefore, long openBefore) = (_validator.Files, _validator.TotalBytes, _validator.OpenEnded);
             if (_entries.Count + page.Count > maxEntries)
                 throw new TransferException(TransferError.Refused, $"the manifest has more than {maxEntries} entries, the limit here");
             foreach (ManifestEntry entry in page)
@@ -63,11 +63,12 @@ internal sealed class OfferedManifest(long maxEntries)
                 _entries.Add(entry);
             }
 
-            (files, bytes) = (_validator.Files - filesBefore, _validator.TotalBytes - bytesBefore);
+            (files, bytes, openEnded) = (
+                _validator.Files - filesBefore, _validator.TotalBytes - bytesBefore, _validator.OpenEnded - openBefore);
         }
 
         _news.Signal();
-        return (files, bytes);
+        return (files, bytes, openEnded);
     }
 
     /// <summary>The sender says that the manifest is complete; repeated after a reconnection.</summary>
@@ -101,6 +102,9 @@ internal sealed class OfferedManifest(long maxEntries)
         bool complete = IsComplete;
         lock (_gate)
             return new TransferOffer(
-                peer, peerName, [.. _validator.RootNames], _validator.Files, _validator.TotalBytes, [.. _validator.HiddenNames], complete);
+                peer, peerName, [.. _validator.RootNames], _validator.Files, _validator.TotalBytes, [.. _validator.HiddenNames], complete)
+            {
+                IsOpenEnded = _validator.OpenEnded > 0,
+            };
     }
 }

@@ -25,6 +25,9 @@ internal sealed partial class OutgoingTransfer(
 
     private Transfer Transfer => state.Transfer;
 
+    private string HowToGoOn => state.IsStream
+        ? "a stream cannot be read again: start its source anew" : "sending the same again resumes";
+
     /// <summary>Runs to the end, which the transfer tells; never throws.</summary>
     public async Task RunAsync(CancellationToken stopping)
     {
@@ -49,6 +52,9 @@ internal sealed partial class OutgoingTransfer(
                 await listing.ConfigureAwait(false);
             }
 
+            // What was asked for is one thing: that the receiver did not want it, or has no room for its name, is no success.
+            if (state.IsStream && Transfer.Meter.FirstFailure is { } rejected) throw rejected;
+            await state.DisposeAsync().ConfigureAwait(false);
             Transfer.Succeed();
             LogSent(logger, Transfer.Peer, Transfer.Meter.Files, Transfer.Meter.DeliveredBytes);
         }
@@ -57,11 +63,12 @@ internal sealed partial class OutgoingTransfer(
             TransferException failure = e switch
             {
                 OperationCanceledException when stopping.IsCancellationRequested =>
-                    Failure(TransferError.Cancelled, "the node was stopped; sending the same again resumes", e),
-                OperationCanceledException => Failure(TransferError.Cancelled, "cancelled; sending the same again resumes", e),
+                    Failure(TransferError.Cancelled, $"the node was stopped; {HowToGoOn}", e),
+                OperationCanceledException => Failure(TransferError.Cancelled, $"cancelled; {HowToGoOn}", e),
                 TransferException t => t,
                 _ => Failure(TransferError.Unknown, e.Message, e),
             };
+            await state.DisposeAsync().ConfigureAwait(false);
             LogFailed(logger, Transfer.Peer, failure);
             Transfer.Fail(failure);
         }
@@ -71,7 +78,7 @@ internal sealed partial class OutgoingTransfer(
     {
         try
         {
-            state.Manifest.List(Transfer.Meter.AddTotal, Transfer.TellFailure, ending.Token);
+            state.Manifest.List((files, bytes) => Transfer.Meter.AddTotal(files, bytes), Transfer.TellFailure, ending.Token);
         }
         catch (OperationCanceledException)
         {
@@ -172,7 +179,7 @@ internal sealed partial class OutgoingTransfer(
             if (++failures > state.Options.MaxRetries)
             {
                 string why = $"the connection was lost and could not be restored in {state.Options.MaxRetries} tries: {lost.Message}";
-                throw Failure(TransferError.ConnectionLost, $"{why}; sending the same again resumes", lost);
+                throw Failure(TransferError.ConnectionLost, $"{why}; {HowToGoOn}", lost);
             }
 
             TimeSpan delay = Backoff.Delay(failures, Random.Shared.NextDouble());

@@ -97,7 +97,7 @@ internal sealed partial class ReceiveAttempt
 
         public bool Expects(in ChunkHeader header)
         {
-            if (attempt._transfer.Locate(header, attempt._planned, out string? violation) is not null) return true;
+            if (attempt._transfer.Expects(header, attempt._planned, out string? violation)) return true;
             Take(header.Length);
             if (violation is not null)
                 attempt.Strike(header, WireCode.ProtocolViolation, TransferProtocol.Violation($"the sender sent {violation}"));
@@ -146,6 +146,13 @@ internal sealed partial class ReceiveAttempt
 
     private IncomingFile? Store(ChunkHeader header, ReadOnlySpan<byte> payload)
     {
+        if (_transfer.FindStream(header.FileId) is { } stream)
+        {
+            if (!_transfer.TakeStreamed(stream, header, payload))
+                Strike(header, WireCode.ProtocolViolation, TransferProtocol.Violation($"the sender sent a chunk of stream {header.FileId} twice"));
+            return null;
+        }
+
         // The file may have failed while its payload arrived.
         if (_transfer.Locate(header, _planned, out _) is not { } file) return null;
         if (!_transfer.TakeChunk(file, header, payload, out IncomingFile? received))

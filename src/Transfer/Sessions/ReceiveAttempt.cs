@@ -147,6 +147,9 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
                 case MessageType.FileDigest when _planned > 0 && _offer.Compares:
                     _transfer.TakeDigest(FileDigest.Parse(message.Body), _planned);
                     break;
+                case MessageType.StreamEnd when _planned > 0:
+                    _transfer.EndStream(StreamEnd.Parse(message.Body), _planned);
+                    break;
                 case MessageType.FileFailed when _planned > 0:
                     _transfer.FailFile(FileFailure.Parse(message.Type, message.Body), _planned);
                     break;
@@ -184,7 +187,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
         Transfer.Offer = offer;
         OfferAnswer answer = await AskPolicyAsync(offer, cancellationToken).ConfigureAwait(false);
         string reason = answer.Reason.Length > 0 ? answer.Reason : "the offer was not taken";
-        if (answer.Folder is null) throw new TransferException(TransferError.Refused, reason) { Peer = Peer };
+        if (answer.Folder is null && answer.Sinks is null) throw new TransferException(TransferError.Refused, reason) { Peer = Peer };
         _transfer.Open(answer, _destinations);
         Transfer.Tell(new TransferEvent.Accepted());
     }
@@ -218,17 +221,23 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     private async Task PlanAsync(CancellationToken cancellationToken)
     {
         uint next = 0;
+        if (_transfer.IsIntoSinks) await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
         while (await _transfer.Manifest.WaitBeyondAsync(next, cancellationToken).ConfigureAwait(false))
         {
             await _transfer.WaitForComparisonsAsync(cancellationToken).ConfigureAwait(false);
             uint first = next;
+            ManifestEntry? alone = null;
             var exceptions = new List<PlannedFile>();
             int bytes = 0;
-            for (uint known = _transfer.Manifest.Count; next < known && next - first < ManifestPage.MaxEntries && bytes < PlanBytes; next++)
+            for (uint known = _transfer.Manifest.Count;
+                next < known && next - first < ManifestPage.MaxEntries && bytes < PlanBytes && alone is null; next++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 ManifestEntry entry = _transfer.Manifest[next];
-                if (entry.Kind != EntryKind.File || _transfer.Plan(entry) is not { } planned) continue;
+                if (!entry.HasContent) continue;
+                bool isStream = entry.Kind == EntryKind.Stream || _transfer.IsIntoSinks;
+                if (_transfer.IsIntoSinks) alone = entry;
+                if ((isStream ? _transfer.PlanStream(entry) : _transfer.Plan(entry)) is not { } planned) continue;
                 exceptions.Add(planned);
                 bytes += PlanMessage.LengthOf(planned);
             }
@@ -238,6 +247,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
             await _control.Writer.WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
             _planned = next;
             _control.Writer.Post(MessageType.Plan, new PlanMessage(first, next - first, exceptions));
+            if (alone is not null) await _transfer.WhenSettledAsync(alone.Id, cancellationToken).ConfigureAwait(false);
         }
 
         if (Transfer.Progress is { Bytes: > 0 } progress && progress.Bytes > Transfer.Meter.Moved || _offer.IsResume)

@@ -199,6 +199,9 @@ internal sealed class SendAttempt : IAsyncDisposable
                 case MessageType.ChunkRejected when _session is not null:
                     OnChunkRejected(ChunkRejected.Parse(message.Body));
                     break;
+                case MessageType.StreamTaken when _session is not null:
+                    OnStreamTaken(StreamTaken.Parse(message.Body));
+                    break;
                 case MessageType.LaneTaken when _lanes is not null:
                     _lanes.OnTaken(LaneCount.Parse(message.Type, message.Body));
                     break;
@@ -278,20 +281,21 @@ internal sealed class SendAttempt : IAsyncDisposable
         foreach (PlannedFile planned in plan.Exceptions)
         {
             ManifestEntry entry = _state.Manifest[planned.Id].Entry;
-            if (entry.Kind != EntryKind.File)
+            if (!entry.HasContent)
                 throw TransferProtocol.Violation("the receiver's plan asks for the content of something that is no file");
             if (planned.IsCompared)
             {
-                if (!_state.Options.CompareContent)
+                if (!_state.Options.CompareContent || entry.Kind != EntryKind.File)
                     throw TransferProtocol.Violation("the receiver wants to compare files, which was not offered");
                 _compared.Add(entry.Id);
                 continue;
             }
 
-            long missing = MissingBytes(entry, planned);
-            _present += entry.Size - missing;
-            Transfer.Meter.AddPresent(entry.Size - missing);
-            if (planned is { Ranges.Count: 0, IsPending: false } && !_state.HasFailed(entry.Id)) _state.SettleDelivered(entry);
+            long present = entry.Kind == EntryKind.Stream || planned.StreamFrom is not null
+                ? PresentOfStream(entry, planned) : entry.Size - MissingBytes(entry, planned);
+            _present += present;
+            Transfer.Meter.AddPresent(present);
+            if (planned is { Ranges.Count: 0, StreamFrom: null, IsPending: false } && !_state.HasFailed(entry.Id)) _state.SettleDelivered(entry);
         }
 
         _plan.Add(plan);
@@ -318,15 +322,57 @@ internal sealed class SendAttempt : IAsyncDisposable
         return missing;
     }
 
+    /// <summary>What the receiver has of an entry that it wants as a stream.</summary>
+    private long PresentOfStream(ManifestEntry entry, PlannedFile planned)
+    {
+        if (planned.Ranges.Count > 0) throw TransferProtocol.Violation("the receiver's plan asks for parts of a stream");
+        if (planned.StreamFrom is { } from)
+        {
+            return from <= long.MaxValue / ChunkSize.OfStream() ? from * ChunkSize.OfStream()
+                : throw TransferProtocol.Violation("the receiver's plan asks for chunks behind a stream's end");
+        }
+
+        // All of it is there, or, told before, it is not wanted.
+        if (_state.HasFailed(entry.Id)) return 0;
+        return (EndOf(entry) ?? throw TransferProtocol.Violation("the receiver claims to have a stream that has not ended")).Size;
+    }
+
+    /// <summary>Size and digest of an entry sent as a stream, if it has ended.</summary>
+    private (long Size, UInt128 Root)? EndOf(ManifestEntry entry) =>
+        _state.TryGetStream(entry.Id, out OutgoingStream? stream) ? stream.End : null;
+
+    private void OnStreamTaken(StreamTaken taken)
+    {
+        ManifestEntry entry = KnownEntry(taken.Id);
+        if (_state.TryGetStream(entry.Id, out OutgoingStream? stream))
+        {
+            if (!stream.Confirm(taken.Chunks))
+                throw TransferProtocol.Violation($"the receiver claims {taken.Chunks} chunks of {PeerText.Escape(entry.Path)}");
+        }
+        else if (!_state.HasFailed(entry.Id))
+        {
+            throw TransferProtocol.Violation("the receiver took chunks of something that is not sent as a stream");
+        }
+    }
+
     private void OnDone(ManifestEntry entry)
     {
         string digest = "";
+        long size = entry.Size;
         if (_state.TryGetBegun(entry.Id, out OutgoingFile? file))
+        {
             digest = Verification.Digester.ToText(file.Root(new Verification.Digester()));
+        }
+        else if (_state.TryGetStream(entry.Id, out OutgoingStream? stream))
+        {
+            (size, UInt128 root) = stream.End ?? throw TransferProtocol.Violation("the receiver claims to have a stream that has not ended");
+            digest = Verification.Digester.ToText(root);
+        }
+
         if (!_state.SettleDelivered(entry)) return;
         // Equal to what is there: as a file whose size and time are the same, it never was on its way.
         if (_compared.Contains(entry.Id) && !_wanted.Contains(entry.Id)) Transfer.Meter.AddPresent(entry.Size);
-        else Transfer.Tell(new TransferEvent.FileCompleted(entry.Path, entry.Size, digest));
+        else Transfer.Tell(new TransferEvent.FileCompleted(entry.Path, size, digest));
     }
 
     /// <summary>The receiver has another file of that name and size. Told again where a connection was lost in between.</summary>
@@ -339,8 +385,7 @@ internal sealed class SendAttempt : IAsyncDisposable
 
     private void OnRejected(FileFailure failure)
     {
-        ManifestEntry entry = failure.Id < _state.Manifest.Count
-            ? _state.Manifest[failure.Id].Entry : throw TransferProtocol.Violation("the receiver rejected a file that was not offered");
+        ManifestEntry entry = KnownEntry(failure.Id);
         string why = $"the receiver rejected {PeerText.Escape(entry.Path)}: {PeerText.Escape(failure.Text)}";
         _state.SettleFailed(entry, new TransferException(failure.Code.ToError(), why) { Peer = Transfer.Peer, Path = entry.Path });
     }
@@ -350,6 +395,15 @@ internal sealed class SendAttempt : IAsyncDisposable
         ManifestEntry entry = PlannedEntry(rejected.Id);
         // The receiver did not know yet: it has been told, or will be.
         if (_state.HasFailed(entry.Id)) return;
+        if (_state.TryGetStream(entry.Id, out OutgoingStream? stream))
+        {
+            if (rejected.Offset % stream.ChunkSize != 0 || ++_repairs > MaxRepairs || rejected.Code != WireCode.VerificationFailed
+                || !stream.Repair(rejected.Offset / stream.ChunkSize))
+                throw TransferProtocol.Violation($"the receiver rejected a chunk of {PeerText.Escape(entry.Path)} without need");
+            Transfer.Meter.AddPresent(-stream.LengthOf(rejected.Offset / stream.ChunkSize));
+            return;
+        }
+
         uint chunkSize = ChunkSize.Of(entry.Size);
         if (rejected.Offset % chunkSize != 0 || rejected.Offset >= entry.Size || ++_repairs > MaxRepairs
             || !_state.TryGetBegun(entry.Id, out _))
@@ -366,7 +420,10 @@ internal sealed class SendAttempt : IAsyncDisposable
         for (uint id = 0; id < _state.Manifest.Count; id++)
         {
             ManifestEntry entry = _state.Manifest[id].Entry;
-            if (entry.Kind == EntryKind.File) _state.SettleDelivered(entry);
+            if (!entry.HasContent) continue;
+            if (entry.Kind == EntryKind.Stream && !_state.HasFailed(id) && _state.TryGetStream(id, out OutgoingStream? stream) && stream.End is null)
+                throw TransferProtocol.Violation("the receiver ends the transfer before the stream has ended");
+            _state.SettleDelivered(entry);
         }
 
         if (complete.Files > _state.Manifest.Totals.Files) throw TransferProtocol.Violation("the receiver claims more files than were offered");
@@ -395,9 +452,13 @@ internal sealed class SendAttempt : IAsyncDisposable
     private ManifestEntry PlannedEntry(uint id)
     {
         ManifestEntry? entry = id < _plan.Covered ? _state.Manifest[id].Entry : null;
-        return entry is { Kind: EntryKind.File }
+        return entry is { HasContent: true }
             ? entry : throw TransferProtocol.Violation("the receiver speaks of a file that it did not ask for");
     }
+
+    /// <summary>An entry that was offered; a receiver goes on taking of a stream before it has planned anew.</summary>
+    private ManifestEntry KnownEntry(uint id) => id < _state.Manifest.Count
+        ? _state.Manifest[id].Entry : throw TransferProtocol.Violation("the receiver speaks of a file that was not offered");
 
     private EndedByPeerException EndedByPeer(Ending ending, string what)
     {
@@ -406,5 +467,4 @@ internal sealed class SendAttempt : IAsyncDisposable
             ending.Code.ToError(), $"the receiver {Transfer.Peer.ToShortString()} {what}: {text}")
         { Peer = Transfer.Peer });
     }
-
 }

@@ -6,7 +6,10 @@ namespace FastShare.Transfer.Sessions;
 /// The manifest of an outgoing transfer while it is being listed, and after: it outlives connections, so that a resumed transfer
 /// offers the same entries. Thread-safe.
 /// </summary>
-internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks)
+/// <param name="paths">Files and folders; none where a stream is sent.</param>
+/// <param name="keepLinks">Whether symbolic links are sent.</param>
+/// <param name="stream">The one entry that is no path.</param>
+internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks, ManifestEntry? stream = null)
 {
     private readonly Lock _gate = new();
     private readonly EntryLog _entries = new(); // guarded by _gate
@@ -61,6 +64,21 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
     /// <exception cref="TransferException">Nothing can be sent at all.</exception>
     public void List(Action<long, long> added, Action<TransferException> failed, CancellationToken cancellationToken)
     {
+        if (stream is not null)
+        {
+            lock (_gate)
+            {
+                _entries.Add(stream);
+                _identities.Add((0, PlaceOf(new SourceEntry(stream, ""))));
+                _files = 1;
+                _bytes = stream.AnnouncedBytes;
+                _complete = true;
+            }
+
+            _news.Signal();
+            return;
+        }
+
         var lister = new SourceLister(paths, keepLinks);
         foreach (SourceEntry entry in lister.List())
         {

@@ -50,11 +50,18 @@ internal sealed class TransferEngine : IAsyncDisposable
     /// <summary>To be signalled when a peer may have become reachable: waiting transfers try at once.</summary>
     public Pulse PeersChanged { get; } = new();
 
-    public Transfer Send(PeerId peer, IReadOnlyList<string> paths, SendOptions options)
+    public Transfer Send(PeerId peer, IReadOnlyList<string> paths, SendOptions options) =>
+        Start(peer, options, transfer => SendState.ForPaths(transfer, paths, options, _name, _blocks, _time));
+
+    /// <summary>The transfer disposes the source's stream, however it ends.</summary>
+    public Transfer Send(PeerId peer, TransferSource source, SendOptions options) =>
+        Start(peer, options, transfer => SendState.ForStream(transfer, source, options, _name, _blocks, _time));
+
+    private Transfer Start(PeerId peer, SendOptions options, Func<Transfer, SendState> prepare)
     {
         ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
         var transfer = new Transfer(peer, isIncoming: false, _time, _instruments);
-        var state = new SendState(transfer, paths, options, _name);
+        SendState state = prepare(transfer);
         transfer.Priority = options.Priority;
         transfer.RateLimit = options.RateLimit;
         _ = _outgoing.Run(_ => RunAsync(state));

@@ -62,6 +62,9 @@ internal sealed partial class ReceiveStore
         else if (written >= _options.CheckpointBytes / 2 && written - bytes < _options.CheckpointBytes / 2) Wake();
     }
 
+    /// <summary>Counts bytes written of what was expected, which no checkpoint will claim.</summary>
+    internal void CountUnclaimed(int bytes) => Interlocked.Add(ref _written, bytes);
+
     /// <summary>Keeps room for a slot with all files that are staged now.</summary>
     private void ReserveSlot()
     {

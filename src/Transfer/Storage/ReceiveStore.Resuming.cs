@@ -32,6 +32,17 @@ internal sealed partial class ReceiveStore
         if (file.HasData) _staging.Folder.RemoveFile(staged.Name);
     }
 
+    /// <summary>Removes a data file that the journal does not know.</summary>
+    internal void RemoveData(StagedFile staged)
+    {
+        lock (_gate)
+        {
+            if (_discarded) return;
+        }
+
+        _staging.Folder.RemoveFile(staged.Name);
+    }
+
     /// <summary>Bytes an earlier run of this transfer has on the disk.</summary>
     private static long BytesStaged(string folder, TransferId id, ReceiveStoreOptions options)
     {

@@ -204,6 +204,23 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         }
     }
 
+    /// <summary>Begins a file of which only its end will tell the size.</summary>
+    /// <exception cref="TransferException">
+    /// <see cref="TransferError.DestinationExists"/>: something has the name and is not to be replaced; other failures of storage.
+    /// </exception>
+    public ReceiveStream OpenStream(ManifestEntry entry, uint chunkSize)
+    {
+        if (entry.Kind != EntryKind.Stream) throw new ArgumentException("Files are received in chunks.", nameof(entry));
+        ThrowIfFaulted();
+        if (_tree.Stat(entry) is { } there && !(_options.Replace && there.Kind != StorageKind.Folder))
+            throw DestinationTree.Exists(entry.Path, null);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return new ReceiveStream(this, entry, new StagedFile(default, entry.Id, _nextSerial++, new ChunkMap(0, chunkSize)));
+        }
+    }
+
     /// <summary>
     /// Tells which folders <see cref="CreateDirectory"/> is about to make: what makes many of them survive a crash is then written at once.
     /// </summary>

@@ -84,6 +84,9 @@ internal sealed class TransferPair : IAsyncDisposable
         Sender.Send(ReceiverNode.LocalPeer, paths.Length > 0
             ? paths : Directory.GetFileSystemEntries(SourceFolder), options ?? new SendOptions());
 
+    public FastShare.Transfer.Transfer Send(TransferSource source, SendOptions? options = null) =>
+        Sender.Send(ReceiverNode.LocalPeer, source, options ?? new SendOptions());
+
     /// <summary>The first transfer that arrives from now on or is under way.</summary>
     public async Task<FastShare.Transfer.Transfer> IncomingAsync(CancellationToken cancellationToken)
     {

@@ -43,7 +43,7 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
     {
         await SendAsync(MessageType.ManifestPage, writer => ManifestPage.Encode(entries, writer));
         await SendAsync(MessageType.ManifestEnd,
-            new ManifestEnd((uint)entries.Length, entries.Count(e => e.Kind == EntryKind.File), entries.Sum(e => e.Size)).Write);
+            new ManifestEnd((uint)entries.Length, entries.Count(e => e.HasContent), entries.Sum(e => e.AnnouncedBytes)).Write);
     }
 
     public async Task SendAsync(MessageType type, Action<IBufferWriter<byte>> write)
