@@ -25,6 +25,7 @@ internal sealed class IncomingStream : IDisposable
     private long _taken; // guarded by _gate: chunks delivered
     private long _last = -1; // guarded by _gate: the chunk that is shorter than the others, behind which none can be
     private long _bytes; // guarded by _gate: in chunks handed to the delivering loop
+    private int _lastLength; // guarded by _gate: its length
     private long _extent; // guarded by _gate: where the chunk farthest behind ends, of all that ever came
     private StreamEnd? _end; // guarded by _gate
     private bool _over; // guarded by _gate
@@ -110,7 +111,7 @@ internal sealed class IncomingStream : IDisposable
             payload.CopyTo(block.Memory.Span);
             long index = header.Offset / ChunkSize;
             _pieces.Add(index, new Piece(block, payload.Length, header.Digest));
-            if (payload.Length < ChunkSize) _last = index;
+            if (payload.Length < ChunkSize) (_last, _lastLength) = (index, payload.Length);
         }
 
         _news.Signal();
@@ -128,7 +129,7 @@ internal sealed class IncomingStream : IDisposable
                 return before == end ? false : throw TransferProtocol.Violation("the sender ended a stream twice, differently");
             long chunks = Chunks(end.Size), seen = Math.Max(_next, _pieces.Count == 0 ? 0 : _pieces.Keys.Max() + 1);
             bool hasLast = end.Size % ChunkSize != 0;
-            if (seen > chunks || (_last >= 0 && _last != chunks - 1) || (_last < 0 && hasLast && seen == chunks)
+            if (seen > chunks || (_last >= 0 ? end.Size != _last * ChunkSize + _lastLength : hasLast && seen == chunks)
                 || (Entry.Size != ManifestEntry.UnknownSize && Entry.Size != end.Size))
                 throw TransferProtocol.Violation($"the sender ended a stream after {end.Size} bytes, which is not where its chunks do");
             _end = end;

@@ -241,13 +241,6 @@ internal sealed partial class IncomingTransfer
         _progress.Signal();
     }
 
-    /// <summary>Ends the transfer: whoever waits for its end finds it.</summary>
-    private void Break(TransferException failure)
-    {
-        _broken ??= failure;
-        _progress.Signal();
-    }
-
     /// <summary>Ends every delivery. After <see cref="_stop"/> was cancelled.</summary>
     private async Task StopDeliveriesAsync()
     {

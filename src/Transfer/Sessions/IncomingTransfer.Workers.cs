@@ -82,7 +82,7 @@ internal sealed partial class IncomingTransfer
     /// </summary>
     private void Break(Exception e)
     {
-        _broken ??= Store.Fault ?? e as TransferException
+        _broken ??= _store?.Fault ?? e as TransferException
             ?? new TransferException(TransferError.StorageFault, $"what was received could not be stored: {e.Message}", e);
         _progress.Signal();
     }

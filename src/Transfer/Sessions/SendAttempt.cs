@@ -378,6 +378,7 @@ internal sealed class SendAttempt : IAsyncDisposable
     /// <summary>The receiver has another file of that name and size. Told again where a connection was lost in between.</summary>
     private void OnWanted(ManifestEntry entry)
     {
+        if (entry.Kind != EntryKind.File) throw TransferProtocol.Violation("the receiver compares something that is no file");
         if (!_wanted.Add(entry.Id) || _state.HasFailed(entry.Id)) return;
         _state.Forget(entry.Id);
         _plan.AddWanted(entry.Id);
@@ -445,7 +446,7 @@ internal sealed class SendAttempt : IAsyncDisposable
     private ManifestEntry OfferedFile(uint id)
     {
         ManifestEntry? entry = id < _state.Manifest.Count ? _state.Manifest[id].Entry : null;
-        return entry is { Kind: EntryKind.File }
+        return entry is { HasContent: true }
             ? entry : throw TransferProtocol.Violation("the receiver speaks of a file that was not offered");
     }
 

@@ -35,6 +35,8 @@ internal sealed partial class ReceiveStore
         ThrowIfFaulted();
         lock (_checkpointGate)
         {
+            // the checkpoint waited for may have failed: what counts is why it did
+            ThrowIfFaulted();
             // several writers may have come here for the same bytes
             if (Interlocked.Read(ref _unrecorded) < unlessBelow) return;
             lock (_gate)

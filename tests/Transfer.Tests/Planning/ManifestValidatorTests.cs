@@ -169,7 +169,7 @@ public sealed class ManifestValidatorTests
                 new(0, EntryKind.Symlink, "a", 1, 0, 0, "b"),
                 new(0, EntryKind.Symlink, "a", 0, 0, 0, null),
                 new(0, EntryKind.File, "a", 0, 0, 0, "b"),
-                new(0, (EntryKind)3, "a", 0, 0, 0, null),
+                new(0, (EntryKind)4, "a", 0, 0, 0, null),
                 new(0, EntryKind.File, "a", 0, -2, 0, null),
                 new(0, EntryKind.File, "a", 0, 0x200, 0, null),
                 new(0, EntryKind.File, "a", 0, 0xFFF, 0, null),
