@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Auto mode against the fixed modes: shapes of work x paths, the modes in turn, as ratios within one run.
 
-    perf/matrix.py [--lab LAB] [--rounds N] [--paths P,...] [--shapes S,...] [--scale N] [--json FILE]
+    perf/matrix.py [--lab LAB] [--rounds N] [--paths P,...] [--shape TEXT]... [--scale N] [--json FILE]
 
 LAB is the program that makes the emulated link (perf/wan.sh says what it must understand); without it only the loopback interface is
 measured. Paths are `loopback` or RTT:LOSS (ms, %), at 1000 Mbit/s. --scale divides the amount of work. A run's time is that of the whole
@@ -120,7 +120,7 @@ def main():
     parser.add_argument("--lab")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--paths", default="loopback")
-    parser.add_argument("--shapes", default="", help="texts that the shapes' names contain; all of them by default")
+    parser.add_argument("--shape", action="append", default=[], help="a part of a shape's name; all of them by default")
     parser.add_argument("--scale", type=int, default=1)
     parser.add_argument("--json")
     options = parser.parse_args()
@@ -129,12 +129,11 @@ def main():
     lab = os.path.realpath(options.lab) if options.lab else None
     work = tempfile.mkdtemp(prefix="fastshare-matrix.", dir=os.environ.get("TMPDIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None))
     results = []
-    wanted = [text for text in options.shapes.split(",") if text]
     path = None
     try:
         print("| path | work | sequential s | parallel s | auto s | best fixed / auto | auto's connections, and why |\n|---|---|---|---|---|---|---|", flush=True)
         for name, groups in SHAPES.items():
-            if wanted and not any(text in name for text in wanted):
+            if options.shape and not any(text in name for text in options.shape):
                 continue
             source = f"{work}/source"
             shutil.rmtree(source, ignore_errors=True)
