@@ -69,6 +69,9 @@ public sealed class PeerConnection : IDialedConnection
     /// <summary>What the peer told through identify; null until it did.</summary>
     public PeerDescription? Description => Volatile.Read(ref _description);
 
+    /// <summary>What it has moved, and where its time went. A snapshot.</summary>
+    public ConnectionStatistics Statistics => new(Counters, Socket);
+
     /// <summary>Completes when the connection is over; never faults. Null: an orderly close.</summary>
     public Task<TransportException?> Closed => _muxer.Closed;
 

@@ -56,6 +56,7 @@ internal static class CommandLine
         root.Add(PeersCommand.Create());
         root.Add(PingCommand.Create());
         root.Add(PerfCommand.Create());
+        root.Add(BenchCommand.Create());
         root.Add(IdCommand.Create());
         root.Add(KnownCommand.Create());
         return root;

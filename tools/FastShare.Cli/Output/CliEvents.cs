@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using FastShare.Cli.Bench;
 
 namespace FastShare.Cli.Output;
 
@@ -79,6 +80,34 @@ internal sealed record PerfEvent(
     string Peer, long UploadBytes, long DownloadBytes, double UploadSeconds, double DownloadSeconds,
     double UploadBytesPerSecond, double DownloadBytesPerSecond) : CliEvent("perf");
 
+/// <summary><c>bench</c>: what was measured, and what it means.</summary>
+/// <param name="Peer">The other side.</param>
+/// <param name="Security">The connections' security protocol.</param>
+/// <param name="RttMs">The shortest round trip.</param>
+/// <param name="Processors">Cores of this machine.</param>
+/// <param name="HashBytesPerSecond">Hashing on one core.</param>
+/// <param name="CipherBytesPerSecond">Encrypting on one core; null: no encryption.</param>
+/// <param name="DiskBytesPerSecond">Reading the given files; null: none were given.</param>
+/// <param name="Runs">Memory to memory.</param>
+/// <param name="Sending">What limits sending, the lowest first; two where they are about equal.</param>
+/// <param name="Receiving">What limits receiving.</param>
+internal sealed record BenchEvent(
+    string Peer, string Security, double RttMs, int Processors, double HashBytesPerSecond, double? CipherBytesPerSecond,
+    double? DiskBytesPerSecond, IReadOnlyList<BenchRunReport> Runs, IReadOnlyList<LimitReport> Sending,
+    IReadOnlyList<LimitReport> Receiving) : CliEvent("bench");
+
+/// <summary>One run of <c>bench</c>; the fields are those of <see cref="BenchRun"/>, null where the system does not tell.</summary>
+internal sealed record BenchRunReport(
+    string Direction, int Connections, long Bytes, double Seconds, double BytesPerSecond, double Cores, double? MachineBusy, double CipherPart,
+    double WaitingForPath, double WaitingForWindow, double WaitingForBytes, double? SendBufferLimited, double? ReceiveWindowLimited,
+    double? LoadedRttMs, double? Repeated);
+
+/// <summary>
+/// A bottleneck: <c>disk</c>, <c>hash</c>, <c>processor</c>, <c>oneCore</c>, <c>window</c>, <c>loss</c>, <c>otherSide</c>, <c>network</c>,
+/// <c>beyond</c> (network or other side), <c>unclear</c>.
+/// </summary>
+internal sealed record LimitReport(string Bottleneck, double BytesPerSecond, string Why, string Advice);
+
 /// <summary><c>id</c>.</summary>
 internal sealed record IdentityEvent(string Peer, string Name, string? KeyFile, IReadOnlyList<string> Addresses) : CliEvent("id");
 
@@ -104,6 +133,7 @@ internal sealed record KnownPeerEvent(string Peer, string Name, bool Trusted, st
 [JsonSerializable(typeof(PeerEvent))]
 [JsonSerializable(typeof(PingEvent))]
 [JsonSerializable(typeof(PerfEvent))]
+[JsonSerializable(typeof(BenchEvent))]
 [JsonSerializable(typeof(IdentityEvent))]
 [JsonSerializable(typeof(KnownPeerEvent))]
 internal sealed partial class CliEventContext : JsonSerializerContext;

@@ -12,6 +12,8 @@ internal static class EventText
     /// <summary>One line about the event; null where a person need not read it.</summary>
     public static string? Describe(CliEvent report) => report switch
     {
+        // further ones beside it are no news
+        ConnectedEvent { Connections: > 1 } => null,
         ConnectedEvent { RttMs: { } rtt } e => $"Connected to {Short(e.Peer)} ({Security(e.Security)}, {Milliseconds(rtt)} round trip)",
         ConnectedEvent e => $"Connected to {Short(e.Peer)} ({Security(e.Security)})",
         OfferEvent e => $"{Short(e.Peer)} offers {Count(e.Files, "file")}, {ByteSize.Format(e.Bytes)}",
@@ -47,6 +49,8 @@ internal static class EventText
     {
         TransferState.Connecting => "waiting for the peer",
         TransferState.Offered => "waiting for the other side to accept",
+        // from memory to memory
+        TransferState.Running when progress.TotalFiles == 0 => $"{ByteSize.Format(progress.Bytes)} · {Pace(progress)}",
         _ => string.Create(
             CultureInfo.InvariantCulture,
             $"{Percent(progress):0} % · {Bytes(progress)} · {Files(progress)} · {Pace(progress)}"),

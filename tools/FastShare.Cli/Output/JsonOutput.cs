@@ -26,6 +26,10 @@ internal sealed class JsonOutput(TextWriter output, TextWriter error, bool quiet
     {
     }
 
+    public override void Result(string text)
+    {
+    }
+
     public override void Warn(string text) => error.WriteLine(text);
 
     public override void Table(IReadOnlyList<string> headers, IReadOnlyList<IReadOnlyList<string>> rows)

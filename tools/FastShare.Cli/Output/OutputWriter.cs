@@ -37,6 +37,9 @@ internal abstract class OutputWriter : IAsyncDisposable
     /// <summary>How often progress is worth reporting here.</summary>
     public abstract TimeSpan ProgressInterval { get; }
 
+    /// <summary>Says a command's result in words; shown with <c>--quiet</c> too, and not with <c>--json</c>.</summary>
+    public abstract void Result(string text);
+
     /// <summary>Says something that helps to understand what happened, on standard error.</summary>
     public virtual void Note(string text) => Warn(text);
 

@@ -21,6 +21,8 @@ internal sealed class PlainOutput(TextWriter output, TextWriter error, bool quie
         if (!quiet) Write(text);
     }
 
+    public override void Result(string text) => Write(text);
+
     public override void Warn(string text)
     {
         lock (_gate) error.WriteLine(text);

@@ -47,6 +47,8 @@ internal sealed class TerminalOutput(IAnsiConsole console, bool quiet, bool live
         if (!quiet) console.WriteLine(text);
     }
 
+    public override void Result(string text) => console.WriteLine(text);
+
     public override void Warn(string text)
     {
         // beside bars on the same screen, only the console knows where the cursor is

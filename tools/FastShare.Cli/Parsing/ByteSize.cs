@@ -44,6 +44,12 @@ internal static class ByteSize
             double.IsFinite(bytesPerSecond) ? Math.Max(0, bytesPerSecond) : 0, 1000,
             ["B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s", "EB/s"]);
 
+    /// <summary>Such as <c>120 MB/s (960 Mbit/s)</c>: for comparing with what a network is said to have.</summary>
+    public static string FormatRateInBits(double bytesPerSecond) =>
+        $"{FormatRate(bytesPerSecond)} ({Scale(
+            double.IsFinite(bytesPerSecond) ? Math.Max(0, 8 * bytesPerSecond) : 0, 1000,
+            ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s", "Ebit/s"])})";
+
     // Three significant digits, whole numbers for the smallest unit.
     private static string Scale(double value, double factor, ReadOnlySpan<string> units)
     {
