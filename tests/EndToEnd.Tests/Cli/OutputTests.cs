@@ -166,6 +166,7 @@ public sealed class OutputTests
         new ResumedEvent(5),
         new FileCompletedEvent(Hostile, 1, "digest"),
         new CompletedEvent(1, 2, 3.5, 4, 1, 1, 0),
+        new StatisticsEvent("send", 1, 1, 0.25, Hostile, [new StageReport("reading", 1.5, 3)], 1, 2, 3),
         new ErrorEvent("refused", Hostile, _peer.ToString(), Hostile),
     ];
 

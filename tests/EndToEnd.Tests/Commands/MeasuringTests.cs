@@ -59,6 +59,60 @@ public sealed class MeasuringTests : IDisposable
     }
 
     [Fact]
+    public async Task Bench_measures_both_directions_over_one_connection_and_several_and_names_what_limits_them()
+    {
+        string file = System.IO.Path.Combine(_folder.Path, "file");
+        await File.WriteAllBytesAsync(file, new byte[3 << 20], TestContext.Current.CancellationToken);
+        await using FastShareProcess listener = FastShareProcess.Start(_folder, ["perf", "listen", .. ReceivingNode.ByAddress]);
+        string address = (await listener.WaitForEventAsync("listening")).GetProperty("addresses")[0].GetString()!;
+        await using FastShareProcess bench = await FastShareProcess.RunAsync(
+            _folder, ["bench", "--to", address, "--size", "8MB", "--seconds", "300ms", "--connections", "3", "--file", file, .. ReceivingNode.ByAddress]);
+        Assert.True(bench.ExitCode == 0, bench.ToString());
+        JsonElement measured = await bench.WaitForEventAsync("bench");
+        (string?, int)[] runs =
+        [
+            .. measured.GetProperty("runs").EnumerateArray().Select(
+                run => (run.GetProperty("direction").GetString(), run.GetProperty("connections").GetInt32())),
+        ];
+        Assert.Equal([("download", 1), ("download", 3), ("upload", 1), ("upload", 3)], runs);
+        foreach (JsonElement run in measured.GetProperty("runs").EnumerateArray())
+        {
+            Assert.InRange(run.GetProperty("bytes").GetInt64(), 1, 8_000_000);
+            Assert.True(run.GetProperty("bytesPerSecond").GetDouble() > 0);
+            Assert.InRange(run.GetProperty("waitingForPath").GetDouble(), 0, 1);
+        }
+
+        foreach (string figure in new[] { "rttMs", "hashBytesPerSecond", "cipherBytesPerSecond", "diskBytesPerSecond" })
+            Assert.True(measured.GetProperty(figure).GetDouble() > 0, figure);
+        foreach (string direction in new[] { "sending", "receiving" })
+        {
+            JsonElement limit = measured.GetProperty(direction)[0];
+            Assert.NotEmpty(limit.GetProperty("bottleneck").GetString()!);
+            Assert.NotEmpty(limit.GetProperty("why").GetString()!);
+            Assert.NotEmpty(limit.GetProperty("advice").GetString()!);
+        }
+    }
+
+    [Fact]
+    public async Task Bench_against_a_node_that_does_not_serve_perf_says_what_to_start_there()
+    {
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByAddress);
+        await using FastShareProcess bench = await FastShareProcess.RunAsync(
+            _folder, "bench", "--to", receiver.Address, "--ephemeral", "--no-mdns");
+        Assert.True(bench.ExitCode == 1, bench.ToString());
+        Assert.Contains("fastshare perf listen", bench.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Bench_of_files_that_are_not_there_ends_with_6()
+    {
+        await using FastShareProcess bench = await FastShareProcess.RunAsync(
+            _folder, "bench", "--to", "/ip4/127.0.0.1/tcp/9/p2p/12D3KooWGRUbA5pSNDXg4kKLUUuqgzEgNDMRYVTyuRoT9MnSNCZz",
+            "--file", "nothing-here", "--ephemeral", "--no-mdns");
+        Assert.True(bench.ExitCode == 6, bench.ToString());
+    }
+
+    [Fact]
     public async Task Peers_lists_the_nodes_on_the_loopback_interface_with_their_names()
     {
         string name = $"node-{Guid.NewGuid():N}";

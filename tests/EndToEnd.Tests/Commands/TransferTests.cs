@@ -22,6 +22,46 @@ public sealed class TransferTests : IDisposable
     }
 
     [Fact]
+    public async Task Both_sides_tell_where_the_time_went_before_they_are_done()
+    {
+        const int Bytes = 3_000_000;
+        string file = FileTree.WriteFile(_folder["file.bin"], Bytes);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--once", .. ReceivingNode.ByAddress]);
+        await using FastShareProcess sender = await FastShareProcess.RunAsync(
+            _folder, ["send", file, "--to", receiver.Address, .. ReceivingNode.ByAddress]);
+        Assert.True(sender.ExitCode == 0, sender.ToString());
+        Assert.Equal(0, await receiver.Process.WaitForExitAsync());
+        AssertTold(sender, "send", ["reading", "hashing", "sending"], ["sealing", "socketSending"]);
+        AssertTold(receiver.Process, "receive", ["storing"], ["socketReceiving", "opening"]);
+
+        static void AssertTold(FastShareProcess process, string direction, string[] exact, string[] atLeast)
+        {
+            string[] order = [.. process.Events.Select(e => e.GetProperty("event").GetString()!)];
+            Assert.Equal(order.IndexOf("completed"), order.IndexOf("statistics") + 1);
+            JsonElement told = process.Events[order.IndexOf("statistics")];
+            Assert.Equal(direction, told.GetProperty("direction").GetString());
+            Dictionary<string, long> bytes = told.GetProperty("stages").EnumerateArray().ToDictionary(
+                stage => stage.GetProperty("stage").GetString()!, stage => stage.GetProperty("bytes").GetInt64());
+            Assert.All(exact, stage => Assert.Equal(Bytes, bytes[stage]));
+            Assert.All(atLeast, stage => Assert.InRange(bytes[stage], Bytes, Bytes + 200_000));
+            Assert.InRange(told.GetProperty("allocatedBytes").GetInt64(), 1, 1 << 30);
+            Assert.True(told.GetProperty("processorSeconds").GetDouble() > 0);
+        }
+    }
+
+    [Fact]
+    public async Task Verbose_says_where_the_time_went()
+    {
+        string file = FileTree.WriteFile(_folder["file.bin"], 100_000);
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", "--once", .. ReceivingNode.ByAddress]);
+        await using FastShareProcess sender = await FastShareProcess.RunAsync(
+            _folder, "send", file, "--to", receiver.Address, "--verbose", "--ephemeral", "--no-mdns");
+        Assert.True(sender.ExitCode == 0, sender.ToString());
+        Assert.Matches(@"(?m)^send reading +\d+\.\d{3} s  97\.7 KiB$", sender.Errors);
+        Assert.Matches(@"(?m)^send processor +\d+\.\d{3} s, .* allocated, \d+ collections?$", sender.Errors);
+    }
+
+    [Fact]
     public async Task Several_paths_arrive_under_their_last_names()
     {
         string one = FileTree.WriteFile(_folder["a/one.bin"], 100_000), two = FileTree.WriteFile(_folder["b/two.bin"], 5, seed: 2);

@@ -35,6 +35,9 @@ public sealed class UsageTests : IDisposable
     [InlineData("ping")]
     [InlineData("ping peer --count 0")]
     [InlineData("perf")]
+    [InlineData("bench")]
+    [InlineData("bench --to peer --connections 1")]
+    [InlineData("bench --to peer --size 0")]
     [InlineData("demo --size nothing")]
     public async Task Command_that_cannot_be_run_as_typed_ends_with_2(string line)
     {
