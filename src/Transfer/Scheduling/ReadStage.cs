@@ -70,10 +70,16 @@ internal sealed partial class ReadStage(
         }
     }
 
+    /// <summary>Whatever the cause, the file is not what was listed, or not to be had: that is what both sides tell.</summary>
     private void Fail(ManifestEntry entry, TransferException failure)
     {
-        if (!state.SettleFailed(entry, failure)) return;
-        control.Post(MessageType.FileFailed, new FileFailure(entry.Id, failure.Error.ToWire(), failure.Message));
+        TransferException told = failure.Error == TransferError.SourceChanged && failure.Path is not null ? failure
+            : new TransferException(TransferError.SourceChanged, failure.Message, failure) { Path = entry.Path };
+        if (!state.SettleFailed(entry, told)) return;
+        // Where it stood, and what the system said of it, is not the receiver's business.
+        control.Post(
+            MessageType.FileFailed,
+            new FileFailure(entry.Id, WireCode.SourceChanged, "it changed, vanished or became unreadable while it was being sent"));
     }
 
     private async Task SendFileAsync(SourceEntry source, FileTask task, CancellationToken cancellationToken)

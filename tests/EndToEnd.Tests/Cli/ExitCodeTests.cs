@@ -1,6 +1,7 @@
 using FastShare.Cli.Hosting;
 using FastShare.Transfer;
 using FastShare.Transport;
+using FastShare.Transport.Identity;
 
 namespace FastShare.EndToEnd.Tests.Cli;
 
@@ -51,6 +52,17 @@ public sealed class ExitCodeTests
         Assert.Equal(6, ExitCodes.For([exists, full]));
         Assert.Equal(5, ExitCodes.For([corrupt]));
         Assert.Equal(1, ExitCodes.For([exists, corrupt]));
+    }
+
+    [Fact]
+    public void Sources_that_could_not_be_sent_are_no_fault_of_a_destination()
+    {
+        var rejected = new TransferException(TransferError.AccessDenied, "") { Peer = PeerIdentity.Generate().PeerId };
+        var unreadable = new TransferException(TransferError.AccessDenied, "");
+        Assert.Equal(0, ExitCodes.ForSent([]));
+        Assert.Equal(6, ExitCodes.ForSent([rejected]));
+        Assert.Equal(1, ExitCodes.ForSent([unreadable]));
+        Assert.Equal(1, ExitCodes.ForSent([rejected, unreadable]));
     }
 
     [Fact]

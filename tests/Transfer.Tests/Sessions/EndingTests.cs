@@ -33,8 +33,11 @@ public class EndingTests
         Assert.InRange(again.Meter.Moved, 1, 8 * MiB - 1);
     }
 
-    [Fact]
-    public async Task A_source_that_changes_fails_alone()
+    [Theory]
+    [InlineData("grows")]
+    [InlineData("shrinks")]
+    [InlineData("changes in place")]
+    public async Task A_source_that_changes_fails_alone(string how)
     {
         await using var pair = new TransferPair();
         string changing = pair.AddFile("a changing", 64 * MiB); // several times what the sender reads ahead
@@ -44,7 +47,10 @@ public class EndingTests
         {
             if (bytes < 2 * MiB || changed) return;
             changed = true;
-            File.AppendAllText(changing, "more");
+            using FileStream file = File.OpenWrite(changing);
+            if (how == "shrinks") file.SetLength(63 * MiB);
+            if (how == "grows") file.Position = file.Length;
+            file.Write("more"u8);
         };
         Transfer sent = pair.Send(new SendOptions { Mode = TransferMode.Sequential });
         Transfer received = await pair.IncomingAsync(CancellationToken.None);
@@ -54,6 +60,28 @@ public class EndingTests
         Assert.Equal((1, 2 * MiB), (result.Files, result.Bytes));
         Assert.Equal(TransferError.SourceChanged, Assert.Single((await received.Completion).Failures).Error);
         Assert.Equal(["b stable"], Directory.GetFileSystemEntries(pair.TargetFolder).Select(Path.GetFileName));
+    }
+
+    [Theory]
+    [InlineData("vanishes")]
+    [InlineData("is replaced by another")]
+    public async Task A_source_whose_name_is_taken_away_while_it_is_read_arrives_as_it_was_listed(string how)
+    {
+        await using var pair = new TransferPair();
+        string source = pair.AddFile("large", 40 * MiB);
+        byte[] listed = await File.ReadAllBytesAsync(source);
+        bool changed = false;
+        pair.Network.LinkMade = link => link.Carried = bytes =>
+        {
+            if (bytes < 2 * MiB || changed) return;
+            changed = true;
+            File.Delete(source);
+            if (how != "vanishes") File.WriteAllText(source, "another");
+        };
+        TransferResult result = await pair.Send(new SendOptions { Mode = TransferMode.Sequential }).Completion;
+        Assert.Empty(result.Failures);
+        byte[] arrived = await File.ReadAllBytesAsync(Path.Combine(pair.TargetFolder, "large"));
+        Assert.True(listed.AsSpan().SequenceEqual(arrived));
     }
 
     [Fact]

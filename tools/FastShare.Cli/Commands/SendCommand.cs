@@ -76,7 +76,7 @@ internal static class SendCommand
         try
         {
             TransferResult result = await TransferReporter.FollowAsync(transfer, title, session, context);
-            return ExitCodes.For(result.Failures);
+            return ExitCodes.ForSent(result.Failures);
         }
         catch (TransferException e) when (e.Error == TransferError.Cancelled)
         {

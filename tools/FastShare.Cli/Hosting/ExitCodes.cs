@@ -38,6 +38,13 @@ internal static class ExitCodes
         return failures.All(failure => For(failure) == first) ? first : Failed;
     }
 
+    /// <summary>
+    /// As <see cref="For(IReadOnlyList{TransferException})"/>, for a sender: a source that could not be sent is no fault of a destination,
+    /// whatever the system said of it. What the receiver rejected bears its name.
+    /// </summary>
+    public static int ForSent(IReadOnlyList<TransferException> failures) =>
+        failures.Any(failure => failure.Peer is null) ? Failed : For(failures);
+
     public static int For(TransferError error) => error switch
     {
         // a connection that cannot be restored is a peer that cannot be reached

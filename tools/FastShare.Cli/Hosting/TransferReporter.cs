@@ -48,7 +48,8 @@ internal static class TransferReporter
         double seconds = result.Duration.TotalSeconds;
         output.Emit(new CompletedEvent(
             result.Files, result.Bytes, Math.Round(seconds, 6), seconds > 0 ? Math.Round(result.Bytes / seconds) : 0,
-            session.Node.Swarm.DialCount(peer), session.Reporter.MostConnections(peer), result.BytesResent));
+            session.Node.Swarm.DialCount(peer), session.Reporter.MostConnections(peer), result.BytesResent,
+            result.Failures.Count));
     }
 
     private static async Task<TransferResult[]> ShowProgressAsync(

@@ -37,7 +37,8 @@ internal static class EventText
         string what = e.Files > 0 || e.Bytes == 0 ? $"{Count(e.Files, "file")}, {ByteSize.Format(e.Bytes)}" : ByteSize.Format(e.Bytes);
         string text = $"Done: {what} in {Seconds(e.Seconds)} ({ByteSize.FormatRate(e.BytesPerSecond)})";
         if (e.Connections > 1) text += $", over {e.Connections} connections";
-        return e.BytesResent > 0 ? $"{text}, {ByteSize.Format(e.BytesResent)} sent again" : text;
+        if (e.BytesResent > 0) text += $", {ByteSize.Format(e.BytesResent)} sent again";
+        return e.FilesFailed > 0 ? $"{text}; {Count(e.FilesFailed, "file")} failed, see above" : text;
     }
 
     /// <summary>The event of a progress snapshot.</summary>
