@@ -25,6 +25,7 @@ public sealed class ExitCodeTests
     [InlineData(TransferError.SourceChanged, 1)]
     [InlineData(TransferError.SourceNotFound, 6)]
     [InlineData(TransferError.StorageFault, 6)]
+    [InlineData(TransferError.NotRepeatable, 1)]
     public void Transfer_error_has_its_code(TransferError error, int code) =>
         Assert.Equal(code, ExitCodes.For(new TransferException(error, "")));
 
@@ -40,7 +41,7 @@ public sealed class ExitCodeTests
         Assert.Equal(code, ExitCodes.For(new TransportException(error, "")));
 
     [Fact]
-    public void Every_transfer_error_is_considered() => Assert.Equal(17, Enum.GetValues<TransferError>().Length);
+    public void Every_transfer_error_is_considered() => Assert.Equal(18, Enum.GetValues<TransferError>().Length);
 
     [Fact]
     public void Failed_files_share_their_code_or_the_general_one()

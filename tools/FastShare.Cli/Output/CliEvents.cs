@@ -42,7 +42,7 @@ internal sealed record FileCompletedEvent(string Path, long Bytes, string Digest
 
 internal sealed record CompletedEvent(
     long Files, long Bytes, double Seconds, double BytesPerSecond, int Dials, int Connections, long BytesResent,
-    long FilesFailed = 0) : CliEvent("completed");
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] long FilesFailed = 0) : CliEvent("completed");
 
 /// <summary>Where a transfer's time went and what this process used for it; comes before <c>completed</c> or the error.</summary>
 /// <param name="Direction"><c>send</c> or <c>receive</c>.</param>
