@@ -43,7 +43,7 @@ public sealed partial class FastShareNode : IAsyncDisposable
         var network = new SwarmNetwork(Swarm);
         _engine = new TransferEngine(
             network, name, options.Consent, options.Limits, options.TimeProvider, BlockPool.Shared, options.LoggerFactory,
-            TransferInstruments.For(options.MeterFactory));
+            TransferInstruments.For(options.MeterFactory), options.MaxBufferedBytes);
         RateLimit = options.RateLimit;
         network.Handle(TransferProtocol.ControlId, _engine.Incoming.ServeControlAsync);
         network.Handle(TransferProtocol.DataId, _engine.Incoming.ServeDataAsync);

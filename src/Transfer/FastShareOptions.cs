@@ -14,6 +14,8 @@ public sealed class FastShareOptions
     /// <summary>Longest <see cref="Name"/>, in UTF-8 bytes: a DNS label's length.</summary>
     public const int MaxNameLength = 63;
 
+    internal const long DefaultMaxBufferedBytes = 64 << 20;
+
     /// <summary>This node's identity; the node does not dispose it. Default: a fresh one, disposed with the node.</summary>
     public PeerIdentity? Identity { get; init; }
 
@@ -50,6 +52,20 @@ public sealed class FastShareOptions
             field = value;
         }
     }
+
+    /// <summary>
+    /// Memory that the chunks of all transfers being sent may take between disk and connections, in bytes, in equal parts: at least 1 MiB.
+    /// Each may hold one chunk, whatever its part. Default: 64 MiB. <see cref="SendOptions.MaxBufferedBytes"/> limits each further.
+    /// </summary>
+    public long MaxBufferedBytes
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1 << 20);
+            field = value;
+        }
+    } = DefaultMaxBufferedBytes;
 
     /// <summary>The clock.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;

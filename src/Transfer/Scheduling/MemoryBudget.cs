@@ -5,7 +5,8 @@ namespace FastShare.Transfer.Scheduling;
 /// Thread-safe.
 /// </summary>
 /// <param name="limit">How many bytes; a single larger wish is granted when nothing else is taken.</param>
-internal sealed class MemoryBudget(long limit)
+/// <param name="node">Its part of this is a limit, too. What was taken before the part became smaller stays taken.</param>
+internal sealed class MemoryBudget(long limit, NodeMemory? node = null)
 {
     private readonly Lock _gate = new();
     private readonly Queue<Waiter> _waiting = []; // guarded by _gate
@@ -53,7 +54,7 @@ internal sealed class MemoryBudget(long limit)
         }
     }
 
-    private bool Fits(int bytes) => _used == 0 || _used + bytes <= limit;
+    private bool Fits(int bytes) => _used == 0 || _used + bytes <= Math.Min(limit, node?.Part ?? limit);
 
     private async ValueTask WaitAsync(Waiter waiter, CancellationToken cancellationToken)
     {

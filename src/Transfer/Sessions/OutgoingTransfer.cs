@@ -15,6 +15,7 @@ internal sealed partial class OutgoingTransfer(
     SendState state,
     ITransferNetwork network,
     SendThrottle throttle,
+    NodeMemory memory,
     Pulse peersChanged,
     TimeProvider time,
     BlockPool blocks,
@@ -123,7 +124,7 @@ internal sealed partial class OutgoingTransfer(
 
     private async Task<bool> TryAsync(ITransferStream stream, bool resume, CancellationToken cancellationToken)
     {
-        var attempt = new SendAttempt(state, network, stream, resume, throttle, time, blocks, cancellationToken);
+        var attempt = new SendAttempt(state, network, stream, resume, throttle, memory, time, blocks, cancellationToken);
         await using (attempt.ConfigureAwait(false))
         {
             await attempt.RunAsync(cancellationToken).ConfigureAwait(false);

@@ -41,6 +41,7 @@ internal sealed class SendAttempt : IAsyncDisposable
     private readonly PlanQueue _plan = new();
     private readonly ObjectPool<ChunkWork> _works = ChunkWork.CreatePool();
     private readonly Channel<ChunkWork> _chunks = Channel.CreateBounded<ChunkWork>(new BoundedChannelOptions(QueuedChunks));
+    private readonly NodeMemory _memory;
     private readonly MemoryBudget _budget;
     private readonly SendThrottle _throttle;
     private readonly TimeProvider _time;
@@ -64,6 +65,7 @@ internal sealed class SendAttempt : IAsyncDisposable
         ITransferStream control,
         bool resume,
         SendThrottle throttle,
+        NodeMemory memory,
         TimeProvider time,
         BlockPool blocks,
         CancellationToken cancellationToken)
@@ -74,7 +76,9 @@ internal sealed class SendAttempt : IAsyncDisposable
         _resume = resume;
         _blocks = blocks;
         _tasks = new TaskGroup(cancellationToken);
-        _budget = new MemoryBudget(state.Options.MaxBufferedBytes);
+        _memory = memory;
+        _memory.Join();
+        _budget = new MemoryBudget(state.Options.MaxBufferedBytes, memory);
         _throttle = throttle;
         _time = time;
     }
@@ -123,6 +127,7 @@ internal sealed class SendAttempt : IAsyncDisposable
     {
         await _tasks.DisposeAsync().ConfigureAwait(false);
         while (_chunks.Reader.TryRead(out ChunkWork? work)) _works.Return(work);
+        _memory.Leave();
         await _control.DisposeAsync().ConfigureAwait(false);
     }
 

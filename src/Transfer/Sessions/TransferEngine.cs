@@ -18,6 +18,7 @@ internal sealed class TransferEngine : IAsyncDisposable
     private readonly TaskGroup _outgoing;
     private readonly PeerShares _shares;
     private readonly TransferInstruments _instruments;
+    private readonly NodeMemory _memory;
 
     public TransferEngine(
         ITransferNetwork network,
@@ -27,8 +28,10 @@ internal sealed class TransferEngine : IAsyncDisposable
         TimeProvider time,
         BlockPool blocks,
         ILoggerFactory loggers,
-        TransferInstruments? instruments = null)
+        TransferInstruments? instruments = null,
+        long maxBufferedBytes = FastShareOptions.DefaultMaxBufferedBytes)
     {
+        _memory = new NodeMemory(maxBufferedBytes);
         _network = network;
         _name = name;
         _time = time;
@@ -76,7 +79,7 @@ internal sealed class TransferEngine : IAsyncDisposable
         try
         {
             var throttle = new SendThrottle(transfer.Gate, share, transfer.Rate, Rate, () => (int)transfer.Priority);
-            var outgoing = new OutgoingTransfer(state, _network, throttle, PeersChanged, _time, _blocks, _logger);
+            var outgoing = new OutgoingTransfer(state, _network, throttle, _memory, PeersChanged, _time, _blocks, _logger);
             await outgoing.RunAsync(_stop.Token).ConfigureAwait(false);
         }
         finally

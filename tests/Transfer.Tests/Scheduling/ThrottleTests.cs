@@ -203,6 +203,45 @@ public class ThrottleTests
     }
 
     [Fact]
+    public async Task Transfers_share_a_node_s_memory_in_equal_parts_and_one_that_stands_still_holds_only_its_own()
+    {
+        var node = new NodeMemory(100);
+        node.Join();
+        MemoryBudget still = new(80, node), other = new(80, node);
+        await still.TakeAsync(80, CancellationToken.None);
+        node.Join();
+        Task more = still.TakeAsync(1, CancellationToken.None).AsTask();
+        Assert.False(more.IsCompleted);
+        await other.TakeAsync(50, CancellationToken.None);
+        Task beyond = other.TakeAsync(10, CancellationToken.None).AsTask();
+        Assert.False(beyond.IsCompleted); // its own limit allows it, its part does not
+
+        other.Release(10);
+        await beyond;
+        still.Release(25);
+        Assert.False(more.IsCompleted); // 55 of 50
+        still.Release(6);
+        await more;
+
+        node.Leave();
+        await still.TakeAsync(30, CancellationToken.None);
+        Assert.Equal(80, still.Used);
+    }
+
+    [Fact]
+    public async Task However_many_there_are_each_may_hold_one_chunk()
+    {
+        var node = new NodeMemory(100);
+        for (int i = 0; i < 1000; i++) node.Join();
+        var budget = new MemoryBudget(80, node);
+        await budget.TakeAsync(70, CancellationToken.None);
+        Task second = budget.TakeAsync(1, CancellationToken.None).AsTask();
+        Assert.False(second.IsCompleted);
+        budget.Release(70);
+        await second;
+    }
+
+    [Fact]
     public void What_was_sent_is_remembered_until_it_is_confirmed()
     {
         var sent = new SentChunks();
