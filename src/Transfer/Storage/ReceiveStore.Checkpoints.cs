@@ -137,7 +137,7 @@ internal sealed partial class ReceiveStore
             }
 
             // after a failed sync nothing more is claimed; after a failed write what was written before it still counts
-            if (!_syncFailed && !_journalFiles.HasFailed && _staging.Folder.Stat(Staging.SyncFailedName) is null) WriteSlot();
+            if (!_hasSyncFailed && !_journalFiles.HasFailed) WriteSlot();
         }
     }
 

@@ -88,7 +88,7 @@ internal sealed partial class ReceiveStore
     {
         StagedFile staged = file.Staged;
         IStorageFile? data = _staging.Folder.OpenFile(staged.Name);
-        if (data is not null && !_rescue)
+        if (data is not null && staged.Serial >= _suspectBelow)
         {
             file.Attach(data);
             return file;

@@ -25,7 +25,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     private readonly Staging _staging;
     private readonly FolderLedger _ledger;
     private readonly DestinationTree _tree;
-    private readonly bool _rescue; // a sync failed in an earlier run: claimed chunks are copied to a fresh file
+    private readonly uint _suspectBelow; // data files of lower serials were there when a sync failed: their chunks are copied to a fresh file
 
     private readonly long _claimedAtOpen; // bytes of expected ones that were there already
     private long _written; // interlocked: bytes of chunks written since
@@ -37,6 +37,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     private bool _disposed; // guarded by _gate
     private bool _discarded; // guarded by _gate
     private volatile TransferException? _fault; // the first one stays
+    private volatile bool _hasSyncFailed; // nothing more may be claimed
 
     private ReceiveStore(ReceiveStoreOptions options, TransferId id, IStorageFolder destination, Staging staging)
     {
@@ -48,7 +49,8 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         try
         {
             _tree = new DestinationTree(destination, _storage, _ledger);
-            _rescue = staging.Folder.Stat(Staging.SyncFailedName) is not null;
+            _suspectBelow = staging.ReadSyncFailed();
+            _nextSerial = _suspectBelow == uint.MaxValue ? 0 : _suspectBelow;
             _journalFiles = new JournalFiles(staging.Folder, new ResumeJournal(id));
             LoadStaged(_journalFiles.Found);
             _journalFiles.Found = null;
@@ -361,7 +363,7 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
         catch (TransferException e)
         {
             // kept in Fault for who asks; the resume costs what was not recorded
-            SetFault(e, null);
+            SetFault(e, null, _syncFailed);
         }
         finally
         {
@@ -383,17 +385,25 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     internal TransferException SetFault(TransferException e, string? path, bool syncFailed = false)
     {
         TransferException fault = path is null ? e : DestinationTree.ForEntry(e, path);
-        if (Interlocked.CompareExchange(ref _fault, fault, null) is not null || !syncFailed) return fault;
+        Interlocked.CompareExchange(ref _fault, fault, null);
+        // also when something else had ended the store just before: what counts is what the next run may not build upon
+        if (syncFailed) NoteSyncFailed();
+        return fault;
+    }
+
+    private void NoteSyncFailed()
+    {
+        _hasSyncFailed = true;
+        uint serials;
+        lock (_gate) serials = _nextSerial;
         try
         {
-            _staging.Folder.CreateFile(Staging.SyncFailedName, 0x180).Dispose();
+            _staging.WriteSyncFailed(serials);
         }
         catch (TransferException)
         {
             // a disk that takes no file any more: the next run still reads every chunk back before it believes in it
         }
-
-        return fault;
     }
 
     private static void CheckQuota(long bytes, ReceiveStoreOptions options)

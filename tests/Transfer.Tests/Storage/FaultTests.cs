@@ -169,6 +169,56 @@ public sealed class FaultTests : IDisposable
         Assert.Equal(content, File.ReadAllBytes(_folder["f"]));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)] // a write failed in the same moment
+    public async Task What_was_copied_after_a_failed_sync_is_gone_on_with_and_not_copied_again(bool afterWrite)
+    {
+        byte[] content = Received.Content(5, 40 * Chunk);
+        ManifestEntry entry = Received.File(9, "f", content.Length);
+        var faulty = new FaultyStorage(new ReceiveStoreOptions().Storage);
+        await using (ReceiveStore store = ReceiveStore.Open(
+            _folder.Path, Received.Id, new ReceiveStoreOptions { Storage = faulty, TimeProvider = new FakeTimeProvider() }))
+        {
+            ReceiveFile file = store.OpenFile(entry, Chunk);
+            for (int i = 0; i < 8; i++) file.WriteChunk(content, i, Chunk);
+            store.Checkpoint();
+            file.WriteChunk(content, 8, Chunk);
+            faulty.Fail = (name, _) =>
+            {
+                if (name != "SyncData") return null;
+                faulty.Fail = null;
+                if (afterWrite) store.SetFault(new TransferException(TransferError.StorageFault, "another EIO"), null);
+                return new TransferException(TransferError.StorageFault, "EIO");
+            };
+            Assert.Throws<TransferException>(store.Checkpoint);
+        }
+
+        string staging = _folder[".fastshare-" + Received.Id];
+        string Data() => Assert.Single(Directory.GetFiles(staging, "00000009.*"));
+        string doubtful = Data(), copied;
+        await using (ReceiveStore second = Open())
+        {
+            using ReceiveFile file = second.OpenFile(entry, Chunk);
+            copied = Data();
+            Assert.NotEqual(doubtful, copied);
+            Assert.Equal(8, file.ClaimCount);
+            for (int i = 8; i < 20; i++) file.WriteChunk(content, i, Chunk);
+        }
+
+        // The orderly stop has recorded everything, and nothing is in doubt any more.
+        await using ReceiveStore third = Open();
+        using ReceiveFile again = third.OpenFile(entry, Chunk);
+        Assert.Equal(copied, Data());
+        Assert.Equal(20, again.ClaimCount);
+        Assert.Equal(20, again.WriteMissing(content, Chunk));
+        again.Publish();
+        third.Finish();
+        Assert.Equal(content, File.ReadAllBytes(_folder["f"]));
+        third.DiscardStaging();
+        Assert.Empty(Directory.GetDirectories(_folder.Path));
+    }
+
     [Fact]
     public async Task After_a_full_disk_what_was_written_is_kept()
     {

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using FastShare.Transfer.Planning;
 
 namespace FastShare.Transfer.Storage.Internal;
@@ -11,7 +12,10 @@ internal sealed class Staging : IDisposable
     /// <summary>Where the keys of the folders are kept that this transfer made; see <see cref="FolderLedger"/>.</summary>
     public const string FoldersName = "folders";
 
-    /// <summary>Left behind after a failed sync: what is in the data files is copied, not continued.</summary>
+    /// <summary>
+    /// Left behind after a failed sync: a serial (u32, big-endian) above those of all data files there were. What is in those is copied, not
+    /// continued, by whichever run opens them; newer ones, the copies among them, are none of its concern, so it need not go before staging.
+    /// </summary>
     public const string SyncFailedName = "sync-failed";
 
     /// <summary>A folder that exists for a moment, to see what mode a new one gets.</summary>
@@ -113,6 +117,30 @@ internal sealed class Staging : IDisposable
         }
 
         return null;
+    }
+
+    /// <summary>Data files of serials below this were there when a sync failed; 0: none did. What cannot be read means all.</summary>
+    public uint ReadSyncFailed()
+    {
+        if (Folder.Stat(SyncFailedName) is not { } stat) return 0;
+        if (stat is not { Kind: StorageKind.File, Links: 1, IsOwn: true, Size: sizeof(uint) }) return uint.MaxValue;
+        using IStorageFile? file = Folder.OpenFile(SyncFailedName);
+        Span<byte> serial = stackalloc byte[sizeof(uint)];
+        return file?.Read(0, serial) == serial.Length ? BinaryPrimitives.ReadUInt32BigEndian(serial) : uint.MaxValue;
+    }
+
+    /// <summary>
+    /// Notes that a sync failed. Not made durable: what a failed sync leaves in doubt is what the system's memory holds, and a power cut takes
+    /// both.
+    /// </summary>
+    /// <param name="serials">Above those of all data files.</param>
+    public void WriteSyncFailed(uint serials)
+    {
+        Span<byte> bytes = stackalloc byte[sizeof(uint)];
+        BinaryPrimitives.WriteUInt32BigEndian(bytes, serials);
+        // written over where it is, so that it is there at every moment
+        using IStorageFile file = Folder.OpenFile(SyncFailedName) ?? Folder.CreateFile(SyncFailedName, 0x180);
+        file.Write(0, bytes);
     }
 
     /// <summary>The data files in a staging folder.</summary>
