@@ -75,6 +75,9 @@ internal static class Diagnosis
     /// <summary>Round trips below this are of the same machine or a wired local network.</summary>
     private static readonly TimeSpan _near = TimeSpan.FromMilliseconds(2);
 
+    /// <summary>From this round trip on, auto opens further connections by itself (docs/modes.md).</summary>
+    private static readonly TimeSpan _auto = TimeSpan.FromMilliseconds(5);
+
     public static Verdict Of(BenchMeasurement measured)
     {
         Limit up = Way(measured, PerfDirection.Upload), down = Way(measured, PerfDirection.Download);
@@ -217,9 +220,8 @@ internal static class Diagnosis
             LimitKind.Window, best.BytesPerSecond,
             $"one connection carried {Rate(one.BytesPerSecond)} over {Milliseconds(measured.RoundTrip)}, held back by what it may have on its way "
                 + $"({what}){gain}",
-            best.Connections > one.Connections
-                ? $"{By(upload)} --mode parallel --connections {best.Connections}: --mode auto does so by itself{change}"
-                : $"{By(upload)} more connections: --mode auto does so by itself{change}");
+            $"{By(upload)} {(best.Connections > one.Connections ? $"--mode parallel --connections {best.Connections}" : "more connections")}"
+                + $"{(measured.RoundTrip >= _auto ? ": --mode auto does so by itself" : "")}{change}");
     }
 
     private static Limit Loss(BenchMeasurement measured, BenchRun one, BenchRun best) => new(

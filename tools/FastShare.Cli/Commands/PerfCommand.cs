@@ -77,6 +77,7 @@ internal static class PerfCommand
         context.Output.Say("On the other machine, type:");
         foreach (string address in NodeSession.Texts(session.Node.Swarm.GetReachableAddresses()).Take(3))
             context.Output.Say($"  fastshare perf {address}{(settings.Insecure ? " --insecure" : "")}");
+        context.Output.Say("or, to learn what limits transfers between the two, the same with: fastshare bench --to");
         await Task.Delay(Timeout.InfiniteTimeSpan, context.Stop);
         return ExitCodes.Done;
     }
