@@ -66,7 +66,7 @@ public sealed class MeasuringTests : IDisposable
         await using FastShareProcess listener = FastShareProcess.Start(_folder, ["perf", "listen", .. ReceivingNode.ByAddress]);
         string address = (await listener.WaitForEventAsync("listening")).GetProperty("addresses")[0].GetString()!;
         await using FastShareProcess bench = await FastShareProcess.RunAsync(
-            _folder, ["bench", "--to", address, "--size", "8MB", "--seconds", "300ms", "--connections", "3", "--file", file, .. ReceivingNode.ByAddress]);
+            _folder, ["bench", "--to", address, "--size", "8MB", "--seconds", "10s", "--connections", "3", "--file", file, .. ReceivingNode.ByAddress]);
         Assert.True(bench.ExitCode == 0, bench.ToString());
         JsonElement measured = await bench.WaitForEventAsync("bench");
         (string?, int)[] runs =
@@ -101,6 +101,19 @@ public sealed class MeasuringTests : IDisposable
             _folder, "bench", "--to", receiver.Address, "--ephemeral", "--no-mdns");
         Assert.True(bench.ExitCode == 1, bench.ToString());
         Assert.Contains("fastshare perf listen", bench.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Bench_without_a_peer_measures_this_machine_with_a_second_process()
+    {
+        await using FastShareProcess bench = await FastShareProcess.RunAsync(
+            _folder, "bench", "--size", "4MB", "--seconds", "10s", "--ephemeral", "--no-mdns");
+        Assert.True(bench.ExitCode == 0, bench.ToString());
+        Assert.Equal(2, bench.Lines.Count(line => line.StartsWith("download ", StringComparison.Ordinal)));
+        Assert.Equal(2, bench.Lines.Count(line => line.StartsWith("upload ", StringComparison.Ordinal)));
+        Assert.Single(bench.Lines, line => line.StartsWith("Sending", StringComparison.Ordinal));
+        Assert.Single(bench.Lines, line => line.StartsWith("Receiving", StringComparison.Ordinal));
+        Assert.Contains(bench.Lines, line => line.StartsWith("  -> ", StringComparison.Ordinal));
     }
 
     [Fact]

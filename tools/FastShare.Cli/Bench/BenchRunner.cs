@@ -56,10 +56,10 @@ internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, Comm
         TimeSpan warmUp = roundTrips > _warmUp ? roundTrips : _warmUp;
         await ShowAsync(all, warmUp, moved, row);
         var warm = new Moment(lanes, moved, context.TimeProvider);
-        // moved before it was warm: then the whole counts
-        if (all.IsCompleted) return warm.Since(begin, cipher);
         await ShowAsync(all, time, moved, row);
-        return new Moment(lanes, moved, context.TimeProvider).Since(warm, cipher);
+        var now = new Moment(lanes, moved, context.TimeProvider);
+        // Of a run that its size ended, the whole counts: what came after the start may be next to nothing.
+        return now.Since(all.IsCompleted || !now.HasMovedSince(warm) ? begin : warm, cipher);
     }
 
     private async Task ShowAsync(Task all, TimeSpan time, Moved moved, IProgressRow row)
@@ -174,6 +174,8 @@ internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, Comm
             _at = time.GetTimestamp();
             _lanes = [.. lanes.Select(static lane => lane.Statistics)];
         }
+
+        public bool HasMovedSince(Moment earlier) => _bytes > earlier._bytes;
 
         public BenchRun Since(Moment earlier, double? cipher)
         {

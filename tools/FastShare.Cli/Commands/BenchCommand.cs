@@ -19,11 +19,11 @@ internal static class BenchCommand
 
     private static readonly TimeSpan _defaultTime = TimeSpan.FromSeconds(3);
 
-    private sealed record Settings(PeerReference Peer, long Size, string[] Files, int Connections, TimeSpan Time, TimeSpan Wait);
+    private sealed record Settings(PeerReference? Peer, long Size, string[] Files, int Connections, TimeSpan Time, TimeSpan Wait);
 
     public static Command Create()
     {
-        Option<PeerReference> to = PeerOptions.To();
+        Option<PeerReference> to = PeerOptions.To(otherwise: "a second process on this machine");
         var size = new Option<long?>("--size")
         {
             HelpName = "SIZE",
@@ -53,14 +53,15 @@ internal static class BenchCommand
         Option<TimeSpan?> wait = PeerOptions.Wait();
         var nodeOptions = new NodeOptions();
         var command = new Command(
-            "bench", "Measures this machine and the way to a peer that runs 'perf listen', names the bottleneck, and says what to change.")
+            "bench",
+            "Measures this machine, and the way to a peer that runs 'perf listen', names the bottleneck, and says what to change.")
         {
             to, size, files, connections, seconds, wait,
         };
         nodeOptions.AddTo(command);
         CommandLine.SetAction(command, (parsed, context) => RunAsync(
             new Settings(
-                parsed.GetRequiredValue(to), parsed.GetValue(size) ?? long.MaxValue, parsed.GetValue(files) ?? [],
+                parsed.GetValue(to), parsed.GetValue(size) ?? long.MaxValue, parsed.GetValue(files) ?? [],
                 parsed.GetValue(connections), parsed.GetValue(seconds) ?? _defaultTime, parsed.GetValue(wait) ?? new SendOptions().WaitForPeer),
             nodeOptions.Read(parsed),
             context));
@@ -71,7 +72,10 @@ internal static class BenchCommand
     {
         string[] files = FindFiles(settings.Files);
         await using NodeSession session = await NodeSession.StartAsync(nodeSettings, context, listenByDefault: false);
-        PeerConnection connection = await session.ConnectAsync(settings.Peer, settings.Wait, context);
+        await using ChildNode? other = settings.Peer is null
+            ? ChildNode.Start(["perf", "listen", "--no-mdns", .. nodeSettings.Insecure ? (string[])["--insecure"] : []]) : null;
+        PeerConnection connection = other is null
+            ? await session.ConnectAsync(settings.Peer!, settings.Wait, context) : await ConnectAsync(other, session, context);
         using IDisposable kept = connection.KeepAlive();
         PeerId peer = connection.Peer;
         string security = connection.Security;
@@ -98,6 +102,12 @@ internal static class BenchCommand
         foreach (string line in BenchReport.Describe("Sending", verdict.Sending)) context.Output.Result(line);
         foreach (string line in BenchReport.Describe("Receiving", verdict.Receiving)) context.Output.Result(line);
         return ExitCodes.Done;
+    }
+
+    private static async Task<PeerConnection> ConnectAsync(ChildNode other, NodeSession session, CommandContext context)
+    {
+        (PeerId peer, IReadOnlyList<Multiaddr> addresses) = await other.WaitUntilListeningAsync(context.Stop);
+        return await session.Node.Swarm.ConnectAsync(peer, addresses, context.Stop);
     }
 
     private static (double Hash, double? Cipher, double? Disk) MeasureMachine(

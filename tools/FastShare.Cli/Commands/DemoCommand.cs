@@ -88,7 +88,7 @@ internal static class DemoCommand
         ];
         await using NodeSession session = await NodeSession.StartAsync(settings.Node, context, listenByDefault: true, identity: identity);
         await using var sightings = new Sightings(session.Node);
-        await using DemoReceiver receiver = DemoReceiver.Start(received, identity.PeerId, receiverOptions);
+        await using ChildNode receiver = ChildNode.Start(["receive", received, "--trust", identity.PeerId.ToString(), .. receiverOptions]);
         context.Output.Say($"Sender: process {Environment.ProcessId}, peer {identity.PeerId}");
         PeerId peer = await FindAsync(receiver, sightings, session, settings.Node.Mdns, context);
 
@@ -108,7 +108,7 @@ internal static class DemoCommand
 
     // Waits until mDNS shows the receiver, or tells the node its address where mDNS does not.
     private static async Task<PeerId> FindAsync(
-        DemoReceiver receiver, Sightings sightings, NodeSession session, bool mdns, CommandContext context)
+        ChildNode receiver, Sightings sightings, NodeSession session, bool mdns, CommandContext context)
     {
         (PeerId peer, IReadOnlyList<Multiaddr> addresses) = await receiver.WaitUntilListeningAsync(context.Stop);
         context.Output.Say($"Receiver: process {receiver.ProcessId}, peer {peer}");

@@ -8,12 +8,13 @@ internal static class PeerOptions
 {
     private const string Description = "A peer id, a multiaddr ending in /p2p/…, or a name";
 
-    public static Option<PeerReference> To() =>
+    /// <param name="otherwise">What happens without it; null: it is required.</param>
+    public static Option<PeerReference> To(string? otherwise = null) =>
         new("--to")
         {
             HelpName = "PEER",
-            Required = true,
-            Description = Description,
+            Required = otherwise is null,
+            Description = otherwise is null ? Description : $"{Description} (default: {otherwise})",
             CustomParser = Values.Parse<PeerReference>(PeerReference.TryParse),
         };
 

@@ -64,9 +64,14 @@ internal static class PerfCommand
     private static Command CreateListen()
     {
         var nodeOptions = new NodeOptions();
-        var command = new Command("listen", "Serves the perf protocol until stopped.");
+        Option<bool> exitWithStandardInput = Interruption.ExitWithStandardInput();
+        var command = new Command("listen", "Serves the perf protocol until stopped.") { exitWithStandardInput };
         nodeOptions.AddTo(command);
-        CommandLine.SetAction(command, (parsed, context) => ListenAsync(nodeOptions.Read(parsed), context));
+        CommandLine.SetAction(command, (parsed, context) =>
+        {
+            if (parsed.GetValue(exitWithStandardInput)) context.Interruption.FollowStandardInput();
+            return ListenAsync(nodeOptions.Read(parsed), context);
+        });
         return command;
     }
 

@@ -33,8 +33,7 @@ internal static class ReceiveCommand
             Description = "Refuse larger offers (default: no limit)",
             CustomParser = result => Values.Bytes(0)(result),
         };
-        // how a program that runs this one makes sure that it does not outlive it
-        var exitWithStandardInput = new Option<bool>("--exit-with-stdin") { Hidden = true };
+        Option<bool> exitWithStandardInput = Interruption.ExitWithStandardInput();
         var nodeOptions = new NodeOptions();
         var command = new Command("receive", "Waits for offers and takes them into a folder, asking first.")
         {
@@ -55,7 +54,7 @@ internal static class ReceiveCommand
     {
         if (File.Exists(settings.Folder))
             throw new TransferException(TransferError.DestinationExists, $"'{PeerText.Escape(settings.Folder)}' is a file, not a folder");
-        if (settings.ExitWithStandardInput) _ = WatchStandardInputAsync(context.Interruption);
+        if (settings.ExitWithStandardInput) context.Interruption.FollowStandardInput();
         var terms = new OfferTerms(settings.Folder, settings.Replace, settings.Quota);
         KnownPeers? known = nodeSettings.OpenKnownPeers();
         var consent = new OfferConsent(terms, settings.Yes, settings.Trusted, known, context.Output);
@@ -139,24 +138,5 @@ internal static class ReceiveCommand
             if (accepted || e.Error != TransferError.Refused) CommandLine.Report(e, context.Output);
             return accepted ? ExitCodes.For(e) : null;
         }
-    }
-
-    // Not awaited: a read of standard input cannot be cancelled, so this ends with the process.
-    private static async Task WatchStandardInputAsync(Interruption interruption)
-    {
-        byte[] ignored = new byte[256];
-        try
-        {
-            await using Stream input = Console.OpenStandardInput();
-            while (await input.ReadAsync(ignored) > 0)
-            {
-            }
-        }
-        catch (IOException)
-        {
-            // as good as the end
-        }
-
-        interruption.Interrupt();
     }
 }

@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Runtime.InteropServices;
 
 namespace FastShare.Cli.Hosting;
@@ -35,6 +36,12 @@ internal sealed partial class Interruption : IDisposable
     /// <summary>Cancelled by the first interruption.</summary>
     public CancellationToken Token => _stop.Token;
 
+    /// <summary>How a program that runs this one makes sure that it does not outlive it: see <see cref="FollowStandardInput"/>.</summary>
+    public static Option<bool> ExitWithStandardInput() => new("--exit-with-stdin") { Hidden = true };
+
+    /// <summary>Interrupts when standard input ends.</summary>
+    public void FollowStandardInput() => _ = WatchStandardInputAsync();
+
     /// <summary>Interrupts as a signal would.</summary>
     public void Interrupt()
     {
@@ -47,6 +54,25 @@ internal sealed partial class Interruption : IDisposable
         _limit = new Timer(_ => ExitAtOnce(), null, CleanStopLimit, Timeout.InfiniteTimeSpan);
         _onFirst();
         _stop.Cancel();
+    }
+
+    // Not awaited: a read of standard input cannot be cancelled, so this ends with the process.
+    private async Task WatchStandardInputAsync()
+    {
+        byte[] ignored = new byte[256];
+        try
+        {
+            await using Stream input = Console.OpenStandardInput();
+            while (await input.ReadAsync(ignored) > 0)
+            {
+            }
+        }
+        catch (IOException)
+        {
+            // as good as the end
+        }
+
+        Interrupt();
     }
 
     // A shell without job control starts background commands with SIGINT ignored, and the runtime leaves ignored signals alone.

@@ -5,13 +5,13 @@ using FastShare.Cli.Output;
 using FastShare.Transfer;
 using FastShare.Transport.Identity;
 
-namespace FastShare.Cli.Demo;
+namespace FastShare.Cli.Hosting;
 
 /// <summary>
-/// The demonstration's other node: <c>fastshare receive --json</c> in a process of its own. It ends when its standard input
-/// does, so also when this process dies. Disposing it ends it.
+/// Another node on this machine, for this one to work with: this program with <c>--json</c> in a process of its own. It ends when its
+/// standard input does, so also when this process dies. Disposing it ends it.
 /// </summary>
-internal sealed class DemoReceiver : IAsyncDisposable
+internal sealed class ChildNode : IAsyncDisposable
 {
     private static readonly TimeSpan _startLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan _endLimit = TimeSpan.FromSeconds(10);
@@ -23,7 +23,7 @@ internal sealed class DemoReceiver : IAsyncDisposable
     private readonly Task _output;
     private readonly Task _errors;
 
-    private DemoReceiver(Process process)
+    private ChildNode(Process process)
     {
         _process = process;
         _output = ReadOutputAsync();
@@ -35,17 +35,11 @@ internal sealed class DemoReceiver : IAsyncDisposable
     /// <summary>The time since the process started.</summary>
     public TimeSpan Age => TimeProvider.System.GetElapsedTime(_started);
 
-    /// <summary>Starts the process.</summary>
-    /// <param name="folder">Where it receives into.</param>
-    /// <param name="sender">The one peer whose offers it takes.</param>
-    /// <param name="options">Further options.</param>
-    public static DemoReceiver Start(string folder, PeerId sender, IEnumerable<string> options)
+    /// <summary>Starts the process, which listens on the loopback interface with a fresh identity.</summary>
+    /// <param name="command">A command that ends with its standard input, with its arguments and options.</param>
+    public static ChildNode Start(params IEnumerable<string> command)
     {
-        string[] arguments =
-        [
-            "receive", folder, "--trust", sender.ToString(), "--listen", "/ip4/127.0.0.1/tcp/0", "--ephemeral",
-            "--json", "--exit-with-stdin", .. options,
-        ];
+        string[] arguments = [.. command, "--listen", "/ip4/127.0.0.1/tcp/0", "--ephemeral", "--json", "--exit-with-stdin"];
         string program = Environment.ProcessPath ?? throw new InvalidOperationException("the path of this program is not known");
         // `dotnet fastshare.dll`: the process is the host, and the program its first argument
         if (Path.GetFileNameWithoutExtension(program).Equals("dotnet", StringComparison.OrdinalIgnoreCase))
@@ -56,7 +50,7 @@ internal sealed class DemoReceiver : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        return new DemoReceiver(Process.Start(start) ?? throw new InvalidOperationException($"'{program}' did not start"));
+        return new ChildNode(Process.Start(start) ?? throw new InvalidOperationException($"'{program}' did not start"));
     }
 
     /// <summary>Waits until the process listens; returns its peer and addresses.</summary>
@@ -72,7 +66,7 @@ internal sealed class DemoReceiver : IAsyncDisposable
             string said;
             lock (_diagnostics) said = _diagnostics.ToString().Trim();
             string what = _process.HasExited ? "ended at once" : "did not get ready";
-            throw new TransferException(TransferError.PeerNotReachable, $"the receiving process {what}: {said}", e);
+            throw new TransferException(TransferError.PeerNotReachable, $"the other process {what}: {said}", e);
         }
     }
 
