@@ -8,6 +8,8 @@ namespace FastShare.Transfer.Planning;
 /// </summary>
 internal sealed class SourceFile : IDisposable
 {
+    private const int SmallBytes = 64 << 10; // the least size of a chunk
+
     private readonly SourceEntry _source;
     private readonly LinuxHandle? _handle; // on Linux
     private readonly PortableFile? _file; // elsewhere
@@ -118,7 +120,8 @@ internal sealed class SourceFile : IDisposable
             throw errno is LinuxError.NoEntry or LinuxError.NotFolder or LinuxError.Loop ? Changed(entry, cause) : cause;
         }
 
-        LinuxCalls.Advise(result, 0, 0, LinuxCalls.AdviceSequential); // a hint: whether it is taken makes no difference to the result
+        // a hint: whether it is taken makes no difference to the result; what is read with one call needs none
+        if (entry.Entry.Size > SmallBytes) LinuxCalls.Advise(result, 0, 0, LinuxCalls.AdviceSequential);
         return new SourceFile(entry, new LinuxHandle(result), null);
     }
 

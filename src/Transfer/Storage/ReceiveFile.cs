@@ -24,6 +24,8 @@ internal sealed class ReceiveFile : IDisposable
     private readonly Lock _gate = new(); // taken before the store's gate, never after it
     private volatile IStorageFile? _data; // set once under _gate, with the first chunk or when resuming; closed under _gate
     private Stage _stage; // guarded by _gate
+    private bool _isResumed; // the data file is of an earlier run; set before anybody else has the object
+    private volatile bool _reachesEnd; // the last chunk was written, and is no hole
     private volatile bool _dirty; // may have content that no sync covers; set between a write and its bit, cleared before a sync
 
     internal ReceiveFile(ReceiveStore store, ManifestEntry entry, StagedFile staged)
@@ -146,6 +148,7 @@ internal sealed class ReceiveFile : IDisposable
             // behind the file's end there is a hole already; what a run left there that was cut off must go
             if (payload.IsEmpty) data.MakeHole(offset, Staged.Map.LengthOf(index));
             else data.Write(offset, payload);
+            if (!payload.IsEmpty && index == ChunkCount - 1) _reachesEnd = true;
             _dirty = true;
             written = true;
         }
@@ -187,7 +190,9 @@ internal sealed class ReceiveFile : IDisposable
                 _stage = Stage.Publishing;
                 synced = !_store.SyncsInBatches(Entry.Size);
                 IStorageFile data = _data ?? Create();
-                if (data.Stat().Size != Entry.Size) data.SetLength(Entry.Size); // it ends with a hole
+                // it ends with a hole, or is as long as an earlier run left it; most are as long as what was written to them
+                bool isWhole = !_isResumed && (_reachesEnd || Entry.Size == 0);
+                if (!isWhole && data.Stat().Size != Entry.Size) data.SetLength(Entry.Size);
                 data.SetAttributes(Entry.Mode, Entry.ModifiedUnixNanoseconds);
                 syncing = synced;
                 if (synced)
@@ -269,6 +274,7 @@ internal sealed class ReceiveFile : IDisposable
     /// <summary>Gives it the data file of an earlier run. Before anybody else has the object.</summary>
     internal void Attach(IStorageFile data)
     {
+        _isResumed = true;
         lock (_gate) _data = data;
     }
 

@@ -26,7 +26,8 @@ internal sealed partial class ReceiveStore
             }
 
             TransferException? fault = _fault ?? SyncBatch(batch);
-            if (fault is null) Place(batch);
+            // parallel lanes mix the folders; each is opened once a batch
+            if (fault is null) Place([.. batch.OrderBy(static file => DestinationTree.FolderOf(file.Entry), StringComparer.Ordinal)]);
             else foreach (ReceiveFile file in batch) Fail(file, fault);
         }
     }
@@ -78,9 +79,10 @@ internal sealed partial class ReceiveStore
         {
             // a file must not be moved into a folder that a crash can take away
             if (_tree.MakeFolders(files.Select(static file => file.Entry))) SyncNames();
+            using DestinationTree.Placing placing = _tree.BeginPlacing(_staging.Folder);
             foreach (ReceiveFile file in files)
             {
-                if (TryPlace(file)) placed.Add(file);
+                if (TryPlace(placing, file)) placed.Add(file);
             }
 
             if (placed.Count > 0) SyncNames();
@@ -106,11 +108,11 @@ internal sealed partial class ReceiveStore
         _tree.SyncNames();
     }
 
-    private bool TryPlace(ReceiveFile file)
+    private bool TryPlace(DestinationTree.Placing placing, ReceiveFile file)
     {
         try
         {
-            _tree.Place(_staging.Folder, file.Staged.Name, file.Entry, _options.Replace);
+            placing.Place(file.Staged.Name, file.Entry, _options.Replace);
             return true;
         }
         catch (TransferException e)

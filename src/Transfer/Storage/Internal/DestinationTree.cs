@@ -4,18 +4,15 @@ using FastShare.Transport.Identity;
 namespace FastShare.Transfer.Storage.Internal;
 
 /// <summary>
-/// The destination: final names, folders and links. Everything is resolved afresh beneath the opened root, so whatever somebody swaps
-/// meanwhile, nothing lands elsewhere. Never removes anything. Thread-safe.
+/// The destination: final names, folders and links. Everything is resolved beneath the opened root, following no link, afresh for each
+/// batch of files. Never removes anything. Thread-safe.
 /// </summary>
-internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storage, FolderLedger ledger) : IDisposable
+internal sealed partial class DestinationTree(IStorageFolder root, IStorageSystem storage, FolderLedger ledger) : IDisposable
 {
     // More folders than this are synced with the whole file system instead of one by one.
     private const int MostFoldersSynced = 64;
 
     private readonly Lock _gate = new();
-    private readonly Lock _looking = new(); // taken before _gate
-    private IStorageFolder? _looked; // guarded by _looking: the folder looked into last, for a manifest has a folder's files in a row
-    private string _lookedPath = ""; // guarded by _looking
     private readonly HashSet<string> _unsynced = new(StringComparer.Ordinal); // guarded by _gate: folders whose names changed
     private readonly List<(string Path, int Mode, long Modified)> _folders = []; // guarded by _gate: what Finish sets
     private readonly HashSet<string> _closed = new(StringComparer.Ordinal); // guarded by _gate: made 0700, no entry named them so far
@@ -46,40 +43,6 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         catch (TransferException e)
         {
             throw ForEntry(e, entry.Path);
-        }
-    }
-
-    /// <summary>
-    /// Looks at a path by way of its folder, kept open from one call to the next. Somebody who moves that folder meanwhile makes it look
-    /// as if the move came later; nothing is ever written by this way.
-    /// </summary>
-    private StorageStat? StatInFolder(string path)
-    {
-        int slash = path.LastIndexOf('/');
-        if (slash < 0) return root.Stat(path);
-        lock (_looking)
-        {
-            if (_looked is null || !path.AsSpan(0, slash).SequenceEqual(_lookedPath))
-            {
-                _looked?.Dispose();
-                _looked = null;
-                string folder = path[..slash];
-                _looked = root.OpenFolder(folder);
-                _lookedPath = folder;
-                if (_looked is null) return null;
-            }
-
-            return _looked.Stat(path[(slash + 1)..]);
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        lock (_looking)
-        {
-            _looked?.Dispose();
-            _looked = null;
         }
     }
 
@@ -121,28 +84,6 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
         }
 
         return any;
-    }
-
-    /// <summary>Renames a durable staged file to its final name.</summary>
-    /// <exception cref="TransferException">It cannot stand there; the staged file is where it was.</exception>
-    public void Place(IStorageFolder staging, string name, ManifestEntry entry, bool replace)
-    {
-        (string folderPath, string leaf) = Split(entry.Path);
-        try
-        {
-            using IStorageFolder folder = EnsureFolder(folderPath, out _);
-            staging.Rename(name, folder, leaf, replace);
-        }
-        catch (TransferException e) when (e.Error == TransferError.DestinationExists && !replace)
-        {
-            throw Exists(entry.Path, e);
-        }
-        catch (TransferException e)
-        {
-            throw ForEntry(e, entry.Path);
-        }
-
-        MarkUnsynced(folderPath);
     }
 
     /// <summary>Makes a folder unless it is there. Its mode and time are set by <see cref="Finish"/> if this transfer made it.</summary>
@@ -350,6 +291,7 @@ internal sealed class DestinationTree(IStorageFolder root, IStorageSystem storag
             created = parent.CreateFolder(leaf, 0x1C0);
         }
 
+        ForgetMissing();
         if (created)
         {
             lock (_gate)
