@@ -11,6 +11,9 @@ internal sealed record SourceEntry(ManifestEntry Entry, string Root)
     /// <summary>Its inode number when it was listed; 0 where unknown.</summary>
     public ulong FileId { get; init; }
 
+    /// <summary>Whether it takes less room than it is long, or might.</summary>
+    public bool IsSparse { get; init; } = true;
+
     /// <summary>Its device; 0 where unknown.</summary>
     public ulong Device { get; init; }
 }

@@ -23,17 +23,22 @@ internal sealed class SourceFile : IDisposable
     }
 
     /// <summary>Opens the file.</summary>
+    /// <param name="entry">A file, as it was listed.</param>
+    /// <param name="isReadAtOnce">
+    /// Whether <see cref="HasChanged"/> will be asked when all of it was read, before anything of it is used: then a file that is not sparse
+    /// is not looked at now.
+    /// </param>
     /// <exception cref="TransferException">
     /// <see cref="TransferError.SourceChanged"/>: it is gone, or no longer the file that was listed (another one, size or time);
     /// <see cref="TransferError.AccessDenied"/>; <see cref="TransferError.StorageFault"/>.
     /// </exception>
-    public static SourceFile Open(SourceEntry entry)
+    public static SourceFile Open(SourceEntry entry, bool isReadAtOnce = false)
     {
         if (entry.Entry.Kind != EntryKind.File) throw new ArgumentException("Only files are opened.", nameof(entry));
         SourceFile file = LinuxCalls.IsSupported ? OpenLinux(entry) : OpenPortable(entry);
         try
         {
-            if (file.HasChanged()) throw Changed(entry, null);
+            if (!(isReadAtOnce && !entry.IsSparse) && file.HasChanged()) throw Changed(entry, null);
             return file;
         }
         catch

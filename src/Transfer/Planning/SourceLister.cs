@@ -200,7 +200,12 @@ internal sealed class SourceLister
                 stat.ModifiedUnixNanoseconds, target);
             // what the receiver would refuse, the whole manifest with it, is not even offered
             _validator.Add(entry);
-            return new SourceEntry(entry, root) { FileId = stat.FileId, Device = stat.Device };
+            return new SourceEntry(entry, root)
+            {
+                FileId = stat.FileId,
+                Device = stat.Device,
+                IsSparse = stat.AllocatedBytes < stat.Size,
+            };
         }
         catch (TransferException e)
         {

@@ -5,11 +5,13 @@ using Microsoft.Extensions.ObjectPool;
 namespace FastShare.Transfer.Scheduling;
 
 /// <summary>
-/// A chunk that was read and waits to be sent. Recycled; owned by whoever took it from the channel, who returns it to the pool,
-/// and with it its block and what it took of the memory budget.
+/// A chunk that was read and waits to be sent, or a bundle of small ones, framed one behind the other in one block. Recycled; owned by
+/// whoever took it from the channel, who returns it to the pool, and with it its block and what it took of the memory budget.
 /// </summary>
 internal sealed class ChunkWork
 {
+    private readonly List<SentChunk> _bundled = [];
+    private int _framed; // bytes of the block that are frames of a bundle
     private IMemoryOwner<byte>? _block;
     private MemoryBudget? _budget;
     private int _charged;
@@ -33,6 +35,34 @@ internal sealed class ChunkWork
         _charged = charged;
     }
 
+    /// <summary>The chunks of a bundle, in the order of their frames; none: this is a single chunk.</summary>
+    public IReadOnlyList<SentChunk> Bundled => _bundled;
+
+    /// <summary>Bytes of the bundled chunks without their headers.</summary>
+    public int BundledBytes => _framed - _bundled.Count * ChunkHeader.Size;
+
+    /// <summary>The frames of a bundle.</summary>
+    public ReadOnlyMemory<byte> Frames => _block!.Memory[.._framed];
+
+    /// <summary>Where the next frame of a bundle goes: its header, to be left to <see cref="Append"/>, and behind it the payload.</summary>
+    public Memory<byte> Room => _block!.Memory[_framed..];
+
+    /// <summary>Becomes an empty bundle. Takes over as <see cref="Set"/> does.</summary>
+    public void Begin(IMemoryOwner<byte> block, MemoryBudget budget, int charged)
+    {
+        _block = block;
+        _budget = budget;
+        _charged = charged;
+    }
+
+    /// <summary>Adds a file's only chunk, whose payload stands in <see cref="Room"/>.</summary>
+    public void Append(in ChunkHeader header)
+    {
+        header.Write(Room.Span);
+        _framed += ChunkHeader.Size + header.Length;
+        _bundled.Add(new SentChunk(header.FileId, 0, header.Length));
+    }
+
     /// <summary>Work items for one transfer.</summary>
     public static ObjectPool<ChunkWork> CreatePool() =>
         new DefaultObjectPool<ChunkWork>(new Policy(), maximumRetained: 2 * TransferProtocol.MaxLanes);
@@ -47,6 +77,8 @@ internal sealed class ChunkWork
             work._block = null;
             work._budget?.Release(work._charged);
             work._budget = null;
+            work._bundled.Clear();
+            work._framed = 0;
             return true;
         }
     }

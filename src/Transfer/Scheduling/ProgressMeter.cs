@@ -72,7 +72,7 @@ internal sealed class ProgressMeter
         Interlocked.Add(ref _moved, bytes);
     }
 
-    public void AddChunk() => Interlocked.Increment(ref _chunks);
+    public void AddChunks(int count) => Interlocked.Add(ref _chunks, count);
 
     /// <summary>Bytes done without moving: the receiver has them already. Negative: what was done is lost and must be done again.</summary>
     public void AddPresent(long bytes) => Interlocked.Add(ref _bytes, bytes);

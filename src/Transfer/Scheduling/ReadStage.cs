@@ -22,12 +22,24 @@ internal sealed partial class ReadStage(
     ControlWriter control,
     BlockPool blocks,
     MemoryBudget budget,
-    StageMeter.Clock clock)
+    StageMeter.Clock clock,
+    TimeProvider time)
 {
+    /// <summary>Small files that follow one another go to the lanes, and over the wire, in one piece of this size: a block of the pool.</summary>
+    private const int BundleBytes = 64 << 10;
+
+    /// <summary>Bytes of the largest file that is bundled: what a frame costs beside its bytes matters below this.</summary>
+    private const int MostBundled = 16 << 10;
+
+    /// <summary>The first file of a bundle does not wait longer for the last one to be read.</summary>
+    private static readonly TimeSpan BundleTime = TimeSpan.FromMilliseconds(20);
+
     /// <summary>Smaller chunks are hashed in some 5 µs: not worth reading the clock twice.</summary>
     private const int TimedHash = 64 << 10;
 
     private readonly Digester _digester = new();
+    private ChunkWork? _bundle; // the one being filled; has a chunk, unless it was just begun
+    private long _bundleBegun;
 
     /// <summary>Runs until the plan is complete, or until <paramref name="goOn"/> says no, between two files.</summary>
     /// <param name="goOn">Asked after each file.</param>
@@ -35,11 +47,31 @@ internal sealed partial class ReadStage(
     /// <param name="cancellationToken">Ends the stage within one chunk.</param>
     public async Task RunAsync(Func<bool> goOn, Action fileDone, CancellationToken cancellationToken)
     {
-        clock.Enter(TransferStage.WaitingForPlan);
-        while (goOn() && await plan.NextAsync(cancellationToken).ConfigureAwait(false) is { } task)
+        try
         {
+            await RunFilesAsync(goOn, fileDone, cancellationToken).ConfigureAwait(false);
+            await QueueBundleAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (_bundle is not null) works.Return(_bundle);
+            _bundle = null;
+        }
+    }
+
+    private async Task RunFilesAsync(Func<bool> goOn, Action fileDone, CancellationToken cancellationToken)
+    {
+        clock.Enter(TransferStage.WaitingForPlan);
+        while (goOn())
+        {
+            ValueTask<FileTask?> next = plan.NextAsync(cancellationToken);
+            // nobody knows how long it takes until the receiver plans on
+            if (!next.IsCompleted) await QueueBundleAsync(cancellationToken).ConfigureAwait(false);
+            if (await next.ConfigureAwait(false) is not { } task) return;
             clock.Enter(TransferStage.Reading);
             SourceEntry source = state.Manifest[task.Id];
+            if (source.Entry.Kind == EntryKind.Stream || source.Entry.Size > MostBundled)
+                await QueueBundleAsync(cancellationToken).ConfigureAwait(false); // this may take long
             if (source.Entry.Kind == EntryKind.Stream || task.StreamFrom is not null)
             {
                 // Not caught: a stream that fails is the transfer's failure.
@@ -85,7 +117,7 @@ internal sealed partial class ReadStage(
     private async Task SendFileAsync(SourceEntry source, FileTask task, CancellationToken cancellationToken)
     {
         OutgoingFile file = state.Begin(source.Entry);
-        using SourceFile content = SourceFile.Open(source);
+        using SourceFile content = SourceFile.Open(source, isReadAtOnce: file.Chunks == 1);
         if (task.Ranges is { } ranges)
         {
             foreach (ChunkRange range in ranges)
@@ -140,8 +172,14 @@ internal sealed partial class ReadStage(
     {
         cancellationToken.ThrowIfCancellationRequested();
         int length = ChunkSize.LengthOf(index, file.Entry.Size, file.ChunkSize);
-        bool whole = file.Chunks == 1;
-        if (content.IsHole(index * file.ChunkSize, length))
+        bool whole = file.Chunks == 1, isHole = content.IsHole(index * file.ChunkSize, length);
+        if (whole && !isHole && !isRepair && length <= MostBundled)
+        {
+            await BundleAsync(content, file, length, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        if (isHole)
         {
             if (whole) ThrowIfChanged(content, file.Entry);
             await QueueAsync(file, index, length, _digester.OfZeros(length), ChunkFlags.Hole, null, 0, isRepair, cancellationToken)
@@ -169,6 +207,38 @@ internal sealed partial class ReadStage(
 
         UInt128 digest = Hash(block.Memory.Span[..length]);
         await QueueAsync(file, index, length, digest, ChunkFlags.None, block, charged, isRepair, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Reads a file's only chunk into the bundle, which is queued when it is full, or old.</summary>
+    private async ValueTask BundleAsync(SourceFile content, OutgoingFile file, int length, CancellationToken cancellationToken)
+    {
+        if (_bundle is not null && _bundle.Room.Length < ChunkHeader.Size + length)
+            await QueueBundleAsync(cancellationToken).ConfigureAwait(false);
+        if (_bundle is null)
+        {
+            clock.Enter(TransferStage.WaitingForStreams);
+            await budget.TakeAsync(BundleBytes, cancellationToken).ConfigureAwait(false);
+            clock.Enter(TransferStage.Reading);
+            _bundle = works.Get();
+            _bundle.Begin(blocks.Rent(BundleBytes), budget, BundleBytes);
+            _bundleBegun = time.GetTimestamp();
+        }
+
+        Span<byte> payload = _bundle.Room.Span.Slice(ChunkHeader.Size, length);
+        Read(content, file.Entry, 0, payload);
+        ThrowIfChanged(content, file.Entry);
+        UInt128 digest = Hash(payload);
+        if (file.Knows(0)) state.Transfer.Meter.AddResent(length);
+        file.Learn(0, digest);
+        _bundle.Append(new ChunkHeader(file.Entry.Id, ChunkFlags.WholeFile, 0, length, digest));
+        if (time.GetElapsedTime(_bundleBegun) >= BundleTime) await QueueBundleAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private ValueTask QueueBundleAsync(CancellationToken cancellationToken)
+    {
+        if (_bundle is not { Bundled.Count: > 0 } full) return default;
+        _bundle = null;
+        return QueueAsync(full, cancellationToken);
     }
 
     private async ValueTask QueueAsync(

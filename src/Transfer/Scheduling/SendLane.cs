@@ -7,7 +7,7 @@ namespace FastShare.Transfer.Scheduling;
 
 /// <summary>
 /// Sends queued chunks over one data stream: the header goes into the stream's buffer, the payload is written straight from its
-/// block, one write a chunk (several where a rate limit wants it to flow). Several lanes share one queue.
+/// block, one write a chunk or bundle (several where a rate limit wants it to flow). Several lanes share one queue.
 /// </summary>
 internal sealed class SendLane(
     PipeWriter output,
@@ -18,7 +18,7 @@ internal sealed class SendLane(
     StageMeter.Clock clock,
     ProgressMeter meter)
 {
-    /// <summary>Bytes of the last chunk that were not counted as moved: what was cut off when the lane ended.</summary>
+    /// <summary>Bytes of the last chunks that were not counted as moved: what was cut off when the lane ended.</summary>
     public int Missing { get; private set; }
 
     /// <summary>
@@ -37,7 +37,8 @@ internal sealed class SendLane(
         {
             if (chunks.TryRead(out ChunkWork? work))
             {
-                await SendAsync(work, cancellationToken).ConfigureAwait(false);
+                if (work.Bundled.Count > 0) await SendBundleAsync(work, cancellationToken).ConfigureAwait(false);
+                else await SendAsync(work, cancellationToken).ConfigureAwait(false);
                 continue;
             }
 
@@ -85,7 +86,36 @@ internal sealed class SendLane(
                 rest = rest[slice..];
             }
 
-            meter.AddChunk();
+            meter.AddChunks(1);
+        }
+        finally
+        {
+            works.Return(work);
+        }
+    }
+
+    private async ValueTask SendBundleAsync(ChunkWork work, CancellationToken cancellationToken)
+    {
+        sent.Add(work.Bundled);
+        Missing = work.BundledBytes;
+        try
+        {
+            clock.Enter(TransferStage.HeldBack);
+            await throttle.EnterAsync(work.Frames.Length, cancellationToken).ConfigureAwait(false);
+            for (ReadOnlyMemory<byte> rest = work.Frames; !rest.IsEmpty;)
+            {
+                int slice = Math.Min(rest.Length, throttle.Slice);
+                clock.Enter(TransferStage.HeldBack);
+                await throttle.TakeAsync(slice, cancellationToken).ConfigureAwait(false);
+                clock.Enter(TransferStage.Sending);
+                ThrowIfClosed(await output.WriteAsync(rest[..slice], cancellationToken).ConfigureAwait(false));
+                rest = rest[slice..];
+            }
+
+            clock.Count(work.BundledBytes);
+            meter.AddMoved(work.BundledBytes);
+            Missing = 0;
+            meter.AddChunks(work.Bundled.Count);
         }
         finally
         {

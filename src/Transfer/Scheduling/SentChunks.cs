@@ -37,6 +37,15 @@ internal sealed class SentChunks
         lock (_gate) _open.Enqueue(chunk);
     }
 
+    /// <summary>Chunks go out now, in this order, behind all others.</summary>
+    public void Add(IReadOnlyList<SentChunk> chunks)
+    {
+        lock (_gate)
+        {
+            for (int i = 0; i < chunks.Count; i++) _open.Enqueue(chunks[i]);
+        }
+    }
+
     /// <summary>The receiver has taken this many of the lane's chunks in all.</summary>
     /// <returns>False: that is fewer than it has said before, or more than were sent.</returns>
     public bool Confirm(long taken)

@@ -26,7 +26,7 @@ internal sealed class IncomingFile(ManifestEntry entry, int chunkBits)
     /// Chunks that turned out damaged in staging after the plan had left them out; asked for once the sender has ended the file, for then it
     /// has begun it.
     /// </summary>
-    public List<long> Damaged { get; } = [];
+    public List<long> Damaged => field ??= []; // few files have any
 
     /// <summary>What the sender said at the file's end; null: not yet. A file of one chunk needs none.</summary>
     public FileEnd? End { get; set; }

@@ -29,27 +29,25 @@ internal sealed partial class IncomingTransfer
 
         try
         {
-            if (Offer.Compares)
-            {
-                if (PlanComparison(entry) is { } compared) return compared;
-            }
-            else if (Store.TryGetExisting(entry))
+            if (Offer.Compares && PlanComparison(entry) is { } compared) return compared;
+            uint chunkSize = ChunkSize.Of(entry.Size, Offer.ChunkBits);
+            if (Store.Look(entry, chunkSize, believesTime: !Offer.Compares, out long claims))
             {
                 Transfer.Meter.AddPresent(entry.Size);
                 SettleDone(entry, null);
                 return new PlannedFile(entry.Id, []);
             }
 
-            // Opening says early if the name is taken; the file is opened again when its first chunk comes.
-            var file = new IncomingFile(entry, Offer.ChunkBits);
+            if (entry.Id >= _expectedThrough) _unexpected += entry.Size;
+            // A single chunk comes again in any case: its header has the only digest of the file, and what is staged may be of another.
+            var file = claims == 0 ? null : new IncomingFile(entry, Offer.ChunkBits);
+            if (file is null || file.Chunks == 1) return null;
             PlannedFile? planned;
             try
             {
                 long claimed;
                 lock (file.Gate) claimed = Math.Min(entry.Size, EnsureOpen(file).ClaimCount * file.ChunkSize);
-                if (entry.Id >= _expectedThrough) _unexpected += entry.Size;
-                // A single chunk comes again in any case: its header has the only digest of the file, and what is staged may be of another.
-                if (claimed == 0 || file.Chunks == 1) return null;
+                if (claimed == 0) return null;
                 Transfer.Meter.AddPresent(claimed);
                 _begun[entry.Id] = file;
                 file.IsVerifying = true;

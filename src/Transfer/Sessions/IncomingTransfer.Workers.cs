@@ -10,8 +10,12 @@ internal sealed partial class IncomingTransfer
     /// <summary>Complete files that may wait for the disk; the data streams wait while there are more.</summary>
     private const int MaxPublishing = 256;
 
-    private readonly Channel<IncomingFile> _complete =
-        Channel.CreateUnbounded<IncomingFile>(new UnboundedChannelOptions { SingleReader = true }); // bounded by MaxPublishing
+    /// <summary>Full batches of small files that may: one is written while the next arrives.</summary>
+    private const int MaxBatches = 2;
+
+    // null: a full batch of small files. Bounded by MaxPublishing and MaxBatches.
+    private readonly Channel<IncomingFile?> _complete =
+        Channel.CreateUnbounded<IncomingFile?>(new UnboundedChannelOptions { SingleReader = true });
 
     private readonly Channel<IncomingFile> _claims =
         Channel.CreateUnbounded<IncomingFile>(new UnboundedChannelOptions { SingleReader = true }); // bounded by the files staged
@@ -20,16 +24,21 @@ internal sealed partial class IncomingTransfer
     private readonly CancellationTokenSource _stop = new();
     private Task _workers = Task.CompletedTask; // written once, with _store
     private int _publishing; // interlocked: files in _complete, or with their worker
+    private int _batches; // interlocked: likewise
     private int _storing; // interlocked: threads in a call of storage
 
     /// <summary>Whether something waits for the disk: then nothing arriving means nothing.</summary>
-    public bool IsStoring => Volatile.Read(ref _storing) > 0 || Volatile.Read(ref _publishing) > 0 || Volatile.Read(ref _toCompare) > 0;
+    public bool IsStoring => Volatile.Read(ref _storing) > 0 || Volatile.Read(ref _publishing) > 0 || Volatile.Read(ref _batches) > 0
+        || Volatile.Read(ref _toCompare) > 0;
 
     /// <summary>Waits while more files are complete than storage keeps up with.</summary>
-    public async ValueTask WaitForStorageAsync(CancellationToken cancellationToken)
+    public ValueTask WaitForStorageAsync(CancellationToken cancellationToken) => HasRoom ? default : WaitForRoomAsync(cancellationToken);
+
+    private bool HasRoom => Volatile.Read(ref _publishing) < MaxPublishing && Volatile.Read(ref _batches) < MaxBatches;
+
+    private async ValueTask WaitForRoomAsync(CancellationToken cancellationToken)
     {
-        for (Task room = _room.Next; Volatile.Read(ref _publishing) >= MaxPublishing; room = _room.Next)
-            await room.WaitAsync(cancellationToken).ConfigureAwait(false);
+        for (Task room = _room.Next; !HasRoom; room = _room.Next) await room.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private void StartWorkers() =>
@@ -49,22 +58,46 @@ internal sealed partial class IncomingTransfer
 
     private async Task PublishAsync()
     {
-        await foreach (IncomingFile file in _complete.Reader.ReadAllAsync().ConfigureAwait(false))
+        await foreach (IncomingFile? file in _complete.Reader.ReadAllAsync().ConfigureAwait(false))
         {
-            if (!_stop.IsCancellationRequested) PublishNow(file);
-            Interlocked.Decrement(ref _publishing);
+            if (file is null)
+            {
+                // a failure is reported for each of its files
+                if (!_stop.IsCancellationRequested) Store.PublishPending();
+                Interlocked.Decrement(ref _batches);
+            }
+            else
+            {
+                if (!_stop.IsCancellationRequested) PublishNow(file);
+                Interlocked.Decrement(ref _publishing);
+            }
+
             _room.Signal();
-            _progress.Signal();
         }
     }
 
+    /// <summary>
+    /// Publishes a file that is to be durable by itself, or closes a small one and adds it to its batch; a full batch is the worker's.
+    /// </summary>
     private void PublishNow(IncomingFile file)
     {
         try
         {
-            file.Content!.Publish();
+            if (file.Content!.Publish(leavesBatch: true))
+            {
+                Interlocked.Increment(ref _batches);
+                _complete.Writer.TryWrite(null);
+            }
+
             Close(file);
-            lock (_gate) _received++;
+            bool isLast;
+            lock (_gate)
+            {
+                _received++;
+                isLast = HasEverything;
+            }
+
+            if (isLast) _progress.Signal();
         }
         catch (TransferException e) when (ConcernsOneFile(e))
         {

@@ -250,7 +250,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Queues a complete, verified file for publication; not before the whole manifest is known to be safe. Never waits: who brings many
+    /// Queues a complete, verified file for publication; not before the whole manifest is known to be safe. Waits for no sync: who brings many
     /// files calls <see cref="WaitForStorageAsync"/>.
     /// </summary>
     public void Publish(IncomingFile file)
@@ -260,6 +260,13 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             _awaitingManifest.Enqueue(file);
             // The manifest may have ended in between.
             if (Manifest.IsComplete) PublishAwaiting();
+            return;
+        }
+
+        if (Store.SyncsInBatches(file.Entry.Size))
+        {
+            // whoever brought it has it in the cache, and closing it waits for no disk
+            PublishNow(file);
             return;
         }
 
@@ -358,7 +365,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         // Those that wait for storage are not the sender's fault.
         if (Volatile.Read(ref _openFiles) - Volatile.Read(ref _publishing) >= MaxOpenFiles)
             throw TransferProtocol.Violation($"the sender has begun more than {MaxOpenFiles} files without ending them");
-        file.Content = Store.OpenFile(file.Entry, file.ChunkSize);
+        file.Content = Store.OpenFile(file.Entry, file.ChunkSize, isLookedAt: true);
         Interlocked.Increment(ref _openFiles);
         return file.Content;
     }
@@ -435,10 +442,15 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
     private void SettleDone(ManifestEntry entry, IncomingFile? file)
     {
+        bool isLast = false;
         lock (_gate)
         {
             if (!TrySettle(entry)) return;
-            if (file is null) _received++;
+            if (file is null)
+            {
+                _received++;
+                isLast = HasEverything;
+            }
         }
 
         Transfer.Meter.AddFile(entry.Size);
@@ -449,8 +461,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             End(file);
         }
 
-        // Before the manifest's end nobody waits for this: a hundred thousand files that are there already wake nobody.
-        if (Manifest.IsComplete) _progress.Signal();
+        // Nobody waits for less: a hundred thousand files wake nobody.
+        if (isLast) _progress.Signal();
     }
 
     /// <summary>A file fails here; the sender is told, the rest goes on.</summary>

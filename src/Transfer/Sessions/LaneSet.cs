@@ -203,16 +203,22 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
     }
 
     /// <summary>What did not arrive is read and sent again, by whichever lane comes first.</summary>
-    private void GiveBack(Lane lane, int missingOfLast)
+    private void GiveBack(Lane lane, int missing)
     {
         IReadOnlyList<SentChunk> open = lane.Sent.TakeOpen();
-        // The last chunk arrived, although its write failed.
-        if (open.Count == 0) Transfer.Meter.AddMoved(missingOfLast);
-        for (int i = 0; i < open.Count; i++)
+        long counted = 0;
+        for (int i = open.Count - 1; i >= 0; i--)
         {
-            SentChunk chunk = open[i];
-            int counted = i == open.Count - 1 ? chunk.Length - missingOfLast : chunk.Length;
-            Transfer.Meter.AddPresent(-counted);
+            int uncounted = Math.Min(missing, open[i].Length);
+            missing -= uncounted;
+            counted += open[i].Length - uncounted;
+        }
+
+        Transfer.Meter.AddPresent(-counted);
+        // These arrived, although their write failed.
+        Transfer.Meter.AddMoved(missing);
+        foreach (SentChunk chunk in open)
+        {
             if (context.State.HasFailed(chunk.FileId)) continue;
             if (context.State.TryGetStream(chunk.FileId, out OutgoingStream? stream)) stream.Repair(chunk.Index);
             else context.Plan.AddRepair(chunk.FileId, chunk.Index);

@@ -79,7 +79,7 @@ internal sealed partial class OutgoingTransfer(
     {
         try
         {
-            state.Manifest.List((files, bytes) => Transfer.Meter.AddTotal(files, bytes), Transfer.TellFailure, ending.Token);
+            state.Manifest.List((files, bytes) => Transfer.Meter.AddTotal(files, bytes), Transfer.TellFailure, time, ending.Token);
         }
         catch (OperationCanceledException)
         {

@@ -260,7 +260,7 @@ internal sealed class SendAttempt : IAsyncDisposable
     {
         using (StageMeter.Clock clock = Transfer.Stages.Start())
         {
-            await new ReadStage(_state, _plan, _chunks.Writer, _works, _control.Writer, _blocks, _budget, clock)
+            await new ReadStage(_state, _plan, _chunks.Writer, _works, _control.Writer, _blocks, _budget, clock, _time)
                 .RunAsync(() => IsWanted(number), EndIfDone, stopping).ConfigureAwait(false);
         }
 

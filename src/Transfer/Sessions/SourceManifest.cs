@@ -11,9 +11,15 @@ namespace FastShare.Transfer.Sessions;
 /// <param name="stream">The one entry that is no path.</param>
 internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks, ManifestEntry? stream = null)
 {
+    /// <summary>Who waits is told of so many new entries at once: each time costs a page, a plan and a dozen thread switches.</summary>
+    private const uint NewsEntries = 256;
+
+    /// <summary>Or after this time, where listing is slow.</summary>
+    private static readonly TimeSpan NewsTime = TimeSpan.FromMilliseconds(20);
+
     private readonly Lock _gate = new();
     private readonly EntryLog _entries = new(); // guarded by _gate
-    private readonly List<(ulong FileId, int Place)> _identities = []; // guarded by _gate; by id
+    private readonly List<(ulong FileId, int Place, bool IsSparse)> _identities = []; // guarded by _gate; by id
     private readonly List<(string Root, ulong Device)> _places = []; // guarded by _gate; few
     private readonly Pulse _news = new();
     private long _files; // guarded by _gate
@@ -52,8 +58,13 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
         {
             lock (_gate)
             {
-                (ulong fileId, int place) = _identities[(int)id];
-                return new SourceEntry(_entries[id], _places[place].Root) { FileId = fileId, Device = _places[place].Device };
+                (ulong fileId, int place, bool isSparse) = _identities[(int)id];
+                return new SourceEntry(_entries[id], _places[place].Root)
+                {
+                    FileId = fileId,
+                    Device = _places[place].Device,
+                    IsSparse = isSparse,
+                };
             }
         }
     }
@@ -62,14 +73,15 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
     /// Lists everything; run once, beside the connections. What cannot be read is left out and told to <paramref name="failed"/>.
     /// </summary>
     /// <exception cref="TransferException">Nothing can be sent at all.</exception>
-    public void List(Action<long, long> added, Action<TransferException> failed, CancellationToken cancellationToken)
+    public void List(
+        Action<long, long> added, Action<TransferException> failed, TimeProvider time, CancellationToken cancellationToken)
     {
         if (stream is not null)
         {
             lock (_gate)
             {
                 _entries.Add(stream);
-                _identities.Add((0, PlaceOf(new SourceEntry(stream, ""))));
+                _identities.Add((0, PlaceOf(new SourceEntry(stream, "")), true));
                 _files = 1;
                 _bytes = stream.AnnouncedBytes;
                 _complete = true;
@@ -79,6 +91,8 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
             return;
         }
 
+        uint told = 0;
+        long toldAt = time.GetTimestamp();
         var lister = new SourceLister(paths, keepLinks);
         foreach (SourceEntry entry in lister.List())
         {
@@ -90,7 +104,7 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
                     throw new TransferException(TransferError.Refused,
                         $"there are more than {Framing.TransferProtocol.MaxEntries} files and folders to send; send them in parts");
                 _entries.Add(entry.Entry);
-                _identities.Add((entry.FileId, PlaceOf(entry)));
+                _identities.Add((entry.FileId, PlaceOf(entry), entry.IsSparse));
                 if (isFile)
                 {
                     _files++;
@@ -99,6 +113,10 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
             }
 
             if (isFile) added(1, entry.Entry.Size);
+            uint listed = entry.Entry.Id + 1;
+            if (listed - told < NewsEntries && time.GetElapsedTime(toldAt) < NewsTime) continue;
+            told = listed;
+            toldAt = time.GetTimestamp();
             _news.Signal();
         }
 

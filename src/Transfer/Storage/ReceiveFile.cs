@@ -175,9 +175,11 @@ internal sealed class ReceiveFile : IDisposable
     /// <see cref="ReceiveStoreOptions.Published"/> tells when it stands or why it does not; acknowledge it only then. The file is
     /// closed.
     /// </summary>
+    /// <param name="leavesBatch">Whether a full batch is left to <see cref="ReceiveStore.PublishPending"/>, to be called elsewhere.</param>
+    /// <returns>Whether there is one: then this call did little more than to close the file.</returns>
     /// <exception cref="InvalidOperationException">Not complete, or not the first call.</exception>
     /// <exception cref="TransferException">The store failed before.</exception>
-    public void Publish()
+    public bool Publish(bool leavesBatch = false)
     {
         if (!IsComplete) throw new InvalidOperationException("The file is not complete.");
         _store.ThrowIfFaulted();
@@ -210,11 +212,12 @@ internal sealed class ReceiveFile : IDisposable
             TransferException fault = _store.SetFault(e, Entry.Path, syncFailed: syncing);
             Close();
             _store.Report(new PublishOutcome(Entry, fault));
-            return;
+            return false;
         }
 
-        if (synced) _store.PublishNow(this);
-        else _store.PublishWithBatch(this);
+        if (!synced) return _store.PublishWithBatch(this, leavesBatch);
+        _store.PublishNow(this);
+        return false;
     }
 
     /// <summary>Throws the staged data away, as after a root digest that does not match.</summary>

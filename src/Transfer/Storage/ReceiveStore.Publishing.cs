@@ -35,17 +35,22 @@ internal sealed partial class ReceiveStore
     /// <summary>Whether a file of this size waits for a batch instead of being synced by itself.</summary>
     internal bool SyncsInBatches(long size) => _storage.CanSyncFileSystem && size < _options.OwnSyncBytes;
 
-    /// <summary>Puts a closed, complete file whose content is not yet durable in the batch.</summary>
-    internal void PublishWithBatch(ReceiveFile file)
+    /// <summary>
+    /// Puts a closed, complete file whose content is not yet durable in the batch. True: that made it full, and it is left to the caller.
+    /// </summary>
+    internal bool PublishWithBatch(ReceiveFile file, bool leavesBatch)
     {
         bool full;
         lock (_gate)
         {
             _pending.Add(file);
-            full = _pending.Count >= _options.BatchFiles;
+            // left alone, the batch may grow beyond that: each of its size is told once
+            full = leavesBatch ? _pending.Count % _options.BatchFiles == 0 : _pending.Count >= _options.BatchFiles;
         }
 
-        if (full) PublishPending();
+        if (leavesBatch || !full) return full;
+        PublishPending();
+        return false;
     }
 
     /// <summary>Renames a closed, complete, durable file to its final name, makes the name durable, and reports.</summary>

@@ -145,35 +145,70 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     public bool TryGetExisting(ManifestEntry entry) =>
         entry.Kind == EntryKind.File && _tree.Stat(entry) is { } there && DestinationTree.IsEqual(there, entry);
 
-    /// <summary>Opens the staging file of an entry; it knows which chunks it already has.</summary>
+    /// <summary>
+    /// Looks at what is there of a file, before anything of it comes: true if an equal final file (size and time) is, so that nothing
+    /// needs to be sent. Costs one look at the name and takes no memory.
+    /// </summary>
     /// <param name="entry">A validated file.</param>
     /// <param name="chunkSize">Bytes of a chunk.</param>
-    /// <exception cref="TransferException">
-    /// <see cref="TransferError.DestinationExists"/>: another file has the name and is not to be replaced;
-    /// <see cref="TransferError.StorageFull"/>; other failures of storage.
-    /// </exception>
-    /// <exception cref="InvalidOperationException">The entry is open already.</exception>
-    public ReceiveFile OpenFile(ManifestEntry entry, uint chunkSize)
+    /// <param name="believesTime">Whether size and time make it equal; otherwise no file that is there counts as one.</param>
+    /// <param name="claims">Chunks that an earlier run left in staging.</param>
+    /// <exception cref="TransferException">As <see cref="OpenFile"/>.</exception>
+    public bool Look(ManifestEntry entry, uint chunkSize, bool believesTime, out long claims)
+    {
+        claims = 0;
+        CheckChunks(entry, chunkSize);
+        if (_tree.Stat(entry) is { } there)
+        {
+            if (believesTime && DestinationTree.IsEqual(there, entry)) return true;
+            ThrowIfTaken(entry, there);
+        }
+
+        lock (_gate)
+        {
+            if (_staged.Count > 0 && _staged.TryGetValue(ResumeJournal.KeyOf(entry, chunkSize), out StagedFile? staged))
+                claims = staged.Map.ClaimCount;
+        }
+
+        return false;
+    }
+
+    private void CheckChunks(ManifestEntry entry, uint chunkSize)
     {
         if (entry.Kind != EntryKind.File) throw new ArgumentException("Only files are received in chunks.", nameof(entry));
         ArgumentOutOfRangeException.ThrowIfZero(chunkSize);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(chunkSize, 1u << 30);
         ThrowIfFaulted();
-        if (ChunkMap.CountOf(entry.Size, chunkSize) > ChunkMap.MaxChunks)
+        if (ChunkMap.CountOf(entry.Size, chunkSize) <= ChunkMap.MaxChunks) return;
+        throw new TransferException(
+            TransferError.ProtocolViolation,
+            $"A file of {entry.Size} bytes in chunks of {chunkSize} has more than {ChunkMap.MaxChunks} chunks.")
         {
-            throw new TransferException(
-                TransferError.ProtocolViolation,
-                $"A file of {entry.Size} bytes in chunks of {chunkSize} has more than {ChunkMap.MaxChunks} chunks.")
-            {
-                Path = entry.Path,
-            };
-        }
+            Path = entry.Path,
+        };
+    }
 
-        if (_tree.Stat(entry) is { } there && !(_options.Replace && there.Kind != StorageKind.Folder))
-        {
-            throw DestinationTree.Exists(entry.Path, null);
-        }
+    private void ThrowIfTaken(ManifestEntry entry, in StorageStat there)
+    {
+        if (!_options.Replace || there.Kind == StorageKind.Folder) throw DestinationTree.Exists(entry.Path, null);
+    }
 
+    /// <summary>Opens the staging file of an entry; it knows which chunks it already has.</summary>
+    /// <param name="entry">A validated file.</param>
+    /// <param name="chunkSize">Bytes of a chunk.</param>
+    /// <param name="isLookedAt">
+    /// Whether <see cref="Look"/> has just found the name free, or free to replace: for a small file it is not looked at again. Publication
+    /// tells what came in between.
+    /// </param>
+    /// <exception cref="TransferException">
+    /// <see cref="TransferError.DestinationExists"/>: another file has the name and is not to be replaced;
+    /// <see cref="TransferError.StorageFull"/>; other failures of storage.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The entry is open already.</exception>
+    public ReceiveFile OpenFile(ManifestEntry entry, uint chunkSize, bool isLookedAt = false)
+    {
+        CheckChunks(entry, chunkSize);
+        if (!(isLookedAt && SyncsInBatches(entry.Size)) && _tree.Stat(entry) is { } there) ThrowIfTaken(entry, there);
         UInt128 key = ResumeJournal.KeyOf(entry, chunkSize);
         StagedFile staged;
         ReceiveFile file;

@@ -38,6 +38,9 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
     // Below this, verifying costs little more than reading the clock twice.
     private const int TimedBytes = 16 << 10;
 
+    /// <summary>What is taken of the stream's buffer at once, where chunks are small: credit is returned after it.</summary>
+    private const int BytesAtOnce = 64 << 10;
+
     private readonly Digester _digester = new();
 
     /// <summary>Runs to the stream's end.</summary>
@@ -45,8 +48,28 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
     /// threw.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        while (await ReadHeaderAsync(cancellationToken).ConfigureAwait(false) is { } header)
+        while (true)
         {
+            ReadResult result = await input.ReadAtLeastAsync(ChunkHeader.Size, cancellationToken).ConfigureAwait(false);
+            sink.Heard();
+            if (result.Buffer.IsEmpty) return;
+            ReadOnlySequence<byte> rest = result.Buffer;
+            for (long most = BytesAtOnce; most > 0 && TryTake(rest, out ChunkHeader small, out ReadOnlyMemory<byte> payload);)
+            {
+                await StoreWholeAsync(small, payload, cancellationToken).ConfigureAwait(false);
+                rest = rest.Slice(ChunkHeader.Size + payload.Length);
+                most -= ChunkHeader.Size + payload.Length;
+            }
+
+            if (rest.Length < result.Buffer.Length)
+            {
+                input.AdvanceTo(rest.Start);
+                continue;
+            }
+
+            if (rest.Length < ChunkHeader.Size) throw Truncated();
+            ChunkHeader header = ParseHeader(rest);
+            input.AdvanceTo(rest.GetPosition(ChunkHeader.Size));
             if (header.IsHole)
             {
                 if (!sink.Expects(header)) continue;
@@ -58,19 +81,28 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
         }
     }
 
-    private async ValueTask<ChunkHeader?> ReadHeaderAsync(CancellationToken cancellationToken)
+    /// <summary>A chunk that is there with its header, and whose payload lies in one piece.</summary>
+    private static bool TryTake(in ReadOnlySequence<byte> buffer, out ChunkHeader header, out ReadOnlyMemory<byte> payload)
     {
-        ReadResult result = await input.ReadAtLeastAsync(ChunkHeader.Size, cancellationToken).ConfigureAwait(false);
-        sink.Heard();
-        if (result.Buffer.Length < ChunkHeader.Size)
-        {
-            if (result.Buffer.IsEmpty) return null;
-            throw Truncated();
-        }
+        header = default;
+        payload = default;
+        if (buffer.Length < ChunkHeader.Size) return false;
+        header = ParseHeader(buffer);
+        if (header.IsHole || buffer.Length - ChunkHeader.Size < header.Length) return false;
+        ReadOnlySequence<byte> behind = buffer.Slice(ChunkHeader.Size, header.Length);
+        payload = behind.First;
+        return behind.IsSingleSegment;
+    }
 
-        ChunkHeader header = ParseHeader(result.Buffer);
-        input.AdvanceTo(result.Buffer.GetPosition(ChunkHeader.Size));
-        return header;
+    private ValueTask StoreWholeAsync(in ChunkHeader header, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
+    {
+        if (!sink.Expects(header)) return default;
+        BeginVerifying(header.Length);
+        bool right = Digester.Of(payload.Span) == header.Digest;
+        EndVerifying(header.Length);
+        if (right) return sink.StoreAsync(header, payload, cancellationToken);
+        sink.Mismatched(header);
+        return default;
     }
 
     private static ChunkHeader ParseHeader(in ReadOnlySequence<byte> buffer)

@@ -54,6 +54,33 @@ public class LaneTests
         Assert.Empty(await sent.EventsAsync().OfType<TransferEvent.Retrying>().ToListAsync());
     }
 
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public async Task Small_files_that_travel_together_are_lost_and_sent_again_one_by_one(int seed)
+    {
+        var random = new Random(seed);
+        await using var pair = new TransferPair();
+        for (int i = 0; i < 400; i++) pair.AddFile($"small/{i}", random.Next(4000));
+        pair.AddFile("small/just", 16 << 10);
+        pair.AddFile("small/not", (16 << 10) + 1);
+        int breaks = 3;
+        pair.Network.PrivateLinkMade = link =>
+        {
+            if (breaks-- > 0) link.BreakAfter = (long)(400_000 * Math.Pow(random.NextDouble(), 2));
+        };
+
+        Transfer sent = pair.Send(new SendOptions { Mode = TransferMode.Parallel, Connections = 3, Streams = 1 + random.Next(6) });
+        Transfer received = await pair.IncomingAsync(CancellationToken.None);
+        TransferResult result = await sent.Completion;
+        TransferResult arrived = await received.Completion;
+
+        Assert.Equal("", pair.Differences());
+        Assert.Equal(402, result.Files);
+        Assert.Equal(sent.Progress.TotalBytes, received.Meter.Moved);
+        Assert.Equal(0, arrived.BytesResent);
+        Assert.Equal(sent.Progress.TotalBytes, sent.Progress.Bytes);
+    }
+
     public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 6)];
 
     [Fact]

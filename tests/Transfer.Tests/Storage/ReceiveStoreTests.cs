@@ -65,7 +65,7 @@ public abstract class ReceiveStoreTests : IDisposable
         file.WriteChunk(content, 2, Chunk);
         file.WriteChunk(content, 0, Chunk);
         store.Checkpoint();
-        Assert.Throws<InvalidOperationException>(file.Publish);
+        Assert.Throws<InvalidOperationException>(() => file.Publish());
         Assert.All(Folder.Files(), path => Assert.StartsWith(".fastshare-", path, StringComparison.Ordinal));
         file.WriteChunk(content, 1, Chunk);
         Assert.True(file.IsComplete);
