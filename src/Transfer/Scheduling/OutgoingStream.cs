@@ -49,7 +49,7 @@ internal sealed class OutgoingStream : IAsyncDisposable
     private long _next; // guarded by _gate: the chunk to be read next
     private long _cursor; // guarded by _gate: the chunk to be sent next
     private bool _endTold; // guarded by _gate
-    private bool _over; // guarded by _gate
+    private bool _over; // guarded by _gate: whether it was disposed
     private (long Size, UInt128 Root)? _end; // guarded by _gate
     private Task<HeldChunk?>? _reading; // guarded by _gate: who takes it away owns its result
     private long _read; // the reading task's
@@ -169,6 +169,7 @@ internal sealed class OutgoingStream : IAsyncDisposable
     {
         lock (_gate)
         {
+            if (_over) return taken <= _next; // said before the receiver knew
             if (taken < _taken || taken > Math.Max(_cursor, _taken)) return false;
             Forget(taken);
         }
@@ -196,12 +197,16 @@ internal sealed class OutgoingStream : IAsyncDisposable
         lock (_gate) return _end is { } end ? Framing.ChunkSize.LengthOf(index, end.Size, ChunkSize) : (int)ChunkSize;
     }
 
-    /// <summary>Nothing more is wanted: a stage that is at it finds it over. Returns the window's memory and disposes the source.</summary>
+    /// <summary>
+    /// Nothing more is wanted: a stage that is at it finds it over. Returns the window's memory and disposes the source. What it was like is
+    /// still known: size, digest, and that nothing of it can be sent again.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         Task<HeldChunk?>? reading;
         lock (_gate)
         {
+            if (_over) return;
             _over = true;
             Forget(_next);
             reading = _reading;

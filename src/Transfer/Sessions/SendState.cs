@@ -10,7 +10,7 @@ namespace FastShare.Transfer.Sessions;
 /// <summary>What the sender of one transfer keeps from connection to connection. Thread-safe.</summary>
 internal sealed class SendState : IAsyncDisposable
 {
-    private readonly ConcurrentDictionary<uint, OutgoingStream> _streams = new();
+    private readonly ConcurrentDictionary<uint, OutgoingStream> _streams = new(); // files until they are settled, a stream for good
     private readonly BlockPool _blocks;
     private readonly TimeProvider _time;
     private readonly ConcurrentDictionary<uint, OutgoingFile> _begun = new();
@@ -96,6 +96,7 @@ internal sealed class SendState : IAsyncDisposable
             Release(id);
         }
 
+        if (source.Entry.Kind == EntryKind.Stream) throw new InvalidOperationException("a stream has no path to be opened by");
         return _streams.GetOrAdd(id, _ => NewStream(source.Entry, new SourceFileStream(source), leaveOpen: false));
     }
 
@@ -144,7 +145,9 @@ internal sealed class SendState : IAsyncDisposable
 
     private void Release(uint id)
     {
-        if (!_streams.TryRemove(id, out OutgoingStream? stream)) return;
+        if (!_streams.TryGetValue(id, out OutgoingStream? stream)) return;
+        // A receiver that lost the connection after its last word may ask about a stream once more.
+        if (stream.Entry.Kind == EntryKind.File) _streams.TryRemove(id, out _);
         Task released = stream.DisposeAsync().AsTask();
         if (released.IsCompletedSuccessfully) return;
         lock (_gate) _released.Add(released);

@@ -133,18 +133,74 @@ public class HostileStreamTests
         }
     }
 
+    [Theory]
+    [InlineData("stands")] // told again that it is wanted no more
+    [InlineData("anew")]
+    public async Task A_receiver_that_lost_the_connection_after_its_last_word_may_ask_once_more(string what)
+    {
+        var network = new MemoryNetwork();
+        MemoryNode receiver = network.AddNode(), sender = network.AddNode();
+        int sessions = 0;
+        var told = new TaskCompletionSource();
+        receiver.Handle(TransferProtocol.ControlId, (stream, _) => Interlocked.Increment(ref sessions) == 1
+            ? TakeAndLoseAsync(stream, network, told.Task) : ReceiveAsync(stream, what));
+        receiver.Handle(TransferProtocol.DataId, (stream, _) => stream.Input.CopyToAsync(Stream.Null));
+        var engine = new TransferEngine(
+            sender, "sender", null, new IncomingLimits(), TimeProvider.System, Transport.Buffers.BlockPool.Shared,
+            Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance);
+        await using (engine)
+        {
+            Transfer sent = engine.Send(receiver.LocalPeer, TransferSource.FromStream(new ScriptedSource(MiB + 5), "x"), new SendOptions());
+            await sent.EventsAsync().OfType<TransferEvent.FileCompleted>().FirstAsync();
+            told.SetResult();
+            if (what == "stands")
+            {
+                TransferResult result = await sent.Completion;
+                Assert.Equal((1, MiB + 5), (result.Files, result.Bytes));
+                Assert.Equal(MiB + 5, sent.Progress.Bytes);
+            }
+            else
+            {
+                Assert.Equal(TransferError.NotRepeatable, (await Assert.ThrowsAsync<TransferException>(() => sent.Completion)).Error);
+            }
+        }
+    }
+
+    /// <summary>Takes a stream of two chunks, says so, and is gone before it could say that this was all.</summary>
+    private static async Task TakeAndLoseAsync(ITransferStream stream, MemoryNetwork network, Task told)
+    {
+        var reader = new ControlReader(stream.Input);
+        var writer = new ControlWriter(stream.Output);
+        Task pump = writer.PumpAsync(CancellationToken.None);
+        await ReadUntilAsync(reader, MessageType.ManifestEnd);
+        writer.Post(MessageType.Accept, new Accept(1));
+        writer.Post(MessageType.Plan, new PlanMessage(0, 1, []));
+        await ReadUntilAsync(reader, MessageType.StreamEnd);
+        writer.Post(MessageType.StreamTaken, new StreamTaken(0, 2));
+        writer.Post(MessageType.FileDone, new Number(0));
+        await told;
+        network.BreakLinks();
+        await pump.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private static async Task ReadUntilAsync(ControlReader reader, MessageType type)
+    {
+        while ((await reader.ReadAsync(CancellationToken.None))!.Value.Type != type)
+        {
+        }
+    }
+
     private static async Task ReceiveAsync(ITransferStream stream, string what)
     {
         var reader = new ControlReader(stream.Input);
         var writer = new ControlWriter(stream.Output);
         Task pump = writer.PumpAsync(CancellationToken.None);
-        while ((await reader.ReadAsync(CancellationToken.None))!.Value.Type != MessageType.ManifestEnd)
-        {
-        }
-
+        if (what is "stands" or "anew") writer.Post(MessageType.Known, new Number(0)); // the sender resumes
+        await ReadUntilAsync(reader, MessageType.ManifestEnd);
         writer.Post(MessageType.Accept, new Accept(1));
         writer.Post(MessageType.Plan, new PlanMessage(0, 1, what switch
         {
+            "stands" => [new PlannedFile(0, [])],
             "has it already" => [new PlannedFile(0, [])],
             "all of it is there" => [new PlannedFile(0, [], IsPending: true)],
             "from the middle" => [new PlannedFile(0, [], StreamFrom: 1)],
@@ -164,6 +220,9 @@ public class HostileStreamTests
                 break;
             case "complete before the end":
                 writer.Post(MessageType.Complete, new Complete(1, 0));
+                break;
+            case "stands":
+                writer.Post(MessageType.Complete, new Complete(1, MiB + 5));
                 break;
         }
 
