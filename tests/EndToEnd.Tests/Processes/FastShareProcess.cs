@@ -183,6 +183,9 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
         await _process.StandardInput.FlushAsync();
     }
 
+    /// <summary>The command's standard input, for bytes.</summary>
+    public Stream Input => _process.StandardInput.BaseStream;
+
     /// <summary>Ends the command's standard input.</summary>
     public void CloseInput() => _process.StandardInput.Close();
 

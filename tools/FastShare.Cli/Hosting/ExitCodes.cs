@@ -55,7 +55,7 @@ internal static class ExitCodes
         TransferError.Cancelled => Interrupted,
         TransferError.UnsafeName or TransferError.StorageFull or TransferError.AccessDenied or TransferError.DestinationExists
             or TransferError.StorageFault or TransferError.SourceNotFound => LocalStorage,
-        // CancelledByPeer, ProtocolViolation, AlreadyReceiving, SourceChanged
+        // CancelledByPeer, ProtocolViolation, AlreadyReceiving, SourceChanged, NotRepeatable
         _ => Failed,
     };
 

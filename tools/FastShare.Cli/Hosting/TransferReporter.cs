@@ -86,7 +86,10 @@ internal static class TransferReporter
             sum = new TransferProgress(
                 leads ? progress.State : sum.State, sum.Bytes + progress.Bytes, sum.TotalBytes + progress.TotalBytes,
                 sum.Files + progress.Files, sum.TotalFiles + progress.TotalFiles, sum.BytesPerSecond + progress.BytesPerSecond,
-                leads ? progress.Mode : sum.Mode);
+                leads ? progress.Mode : sum.Mode)
+            {
+                IsOpenEnded = sum.IsOpenEnded || progress.IsOpenEnded,
+            };
         }
 
         return sum;

@@ -29,8 +29,9 @@ internal sealed record ConnectedEvent(string Peer, int Connections, double? RttM
 
 internal sealed record OfferEvent(string Peer, long Files, long Bytes) : CliEvent("offer");
 
+// TotalBytes is null as long as nobody knows.
 internal sealed record ProgressEvent(
-    long Bytes, long TotalBytes, long Files, long TotalFiles, double BytesPerSecond, string Mode) : CliEvent("progress");
+    long Bytes, long? TotalBytes, long Files, long TotalFiles, double BytesPerSecond, string Mode) : CliEvent("progress");
 
 internal sealed record ModeChangedEvent(string From, string To, string Why) : CliEvent("modeChanged");
 

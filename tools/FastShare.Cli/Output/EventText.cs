@@ -43,7 +43,7 @@ internal static class EventText
 
     /// <summary>The event of a progress snapshot.</summary>
     public static ProgressEvent ToEvent(TransferProgress progress) => new(
-        progress.Bytes, progress.TotalBytes, progress.Files, progress.TotalFiles, Math.Round(progress.BytesPerSecond), Name(progress.Mode));
+        progress.Bytes, progress.IsOpenEnded ? null : progress.TotalBytes, progress.Files, progress.TotalFiles, Math.Round(progress.BytesPerSecond), Name(progress.Mode));
 
     /// <summary>Such as <c>42 % · 430 MiB of 1.00 GiB · 3 of 6 files · 612 MB/s · 1.0 s left</c>.</summary>
     public static string Describe(TransferProgress progress) => progress.State switch
@@ -52,18 +52,19 @@ internal static class EventText
         TransferState.Offered => "waiting for the other side to accept",
         // from memory to memory
         TransferState.Running when progress.TotalFiles == 0 => $"{ByteSize.Format(progress.Bytes)} · {Pace(progress)}",
+        _ when progress.IsOpenEnded => $"{Bytes(progress)} · {Files(progress)} · {Pace(progress)}",
         _ => string.Create(
             CultureInfo.InvariantCulture,
             $"{Percent(progress):0} % · {Bytes(progress)} · {Files(progress)} · {Pace(progress)}"),
     };
 
-    /// <summary>How much is done, 0 to 100.</summary>
-    public static double Percent(TransferProgress progress) => progress.TotalBytes > 0
+    /// <summary>How much is done, 0 to 100; 0 as long as nobody knows.</summary>
+    public static double Percent(TransferProgress progress) => progress.IsOpenEnded ? 0 : progress.TotalBytes > 0
         ? Math.Clamp(100.0 * progress.Bytes / progress.TotalBytes, 0, 100)
         : progress.State == TransferState.Completed ? 100 : 0;
 
-    /// <summary>Such as <c>430 MiB of 1.00 GiB</c>.</summary>
-    public static string Bytes(TransferProgress progress) => $"{ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.TotalBytes)}";
+    /// <summary>Such as <c>430 MiB of 1.00 GiB</c>, or <c>430 MiB</c> where nobody knows of how much.</summary>
+    public static string Bytes(TransferProgress progress) => progress.IsOpenEnded ? ByteSize.Format(progress.Bytes) : $"{ByteSize.Format(progress.Bytes)} of {ByteSize.Format(progress.TotalBytes)}";
 
     /// <summary>Such as <c>3 of 6 files</c>.</summary>
     public static string Files(TransferProgress progress) =>
@@ -81,7 +82,7 @@ internal static class EventText
     public static TimeSpan? TimeLeft(TransferProgress progress)
     {
         long left = progress.TotalBytes - progress.Bytes;
-        if (progress.BytesPerSecond < 1 || left <= 0) return null;
+        if (progress.IsOpenEnded || progress.BytesPerSecond < 1 || left <= 0) return null;
         double seconds = left / progress.BytesPerSecond;
         return seconds < TimeSpan.FromDays(99).TotalSeconds ? TimeSpan.FromSeconds(seconds) : null;
     }
@@ -130,7 +131,7 @@ internal static class EventText
             ? $"'{PeerText.Escape(offer.PeerName, NameLength)}' (peer {offer.Peer})"
             : $"Peer {offer.Peer}";
         string atLeast = offer.IsComplete ? "" : "at least ";
-        List<string> lines = [$"{name} wants to send {atLeast}{Count(offer.Files, "file")}, {ByteSize.Format(offer.Bytes)}:"];
+        List<string> lines = [$"{name} wants to send {atLeast}{Count(offer.Files, "file")}, {Size(offer)}:"];
         AddNames(offer.RootNames, "  ");
         if (offer.HiddenNames.Count > 0)
         {
@@ -148,6 +149,9 @@ internal static class EventText
             if (names.Count > MaxNames) lines.Add($"{indent}… and {more} more");
         }
     }
+
+    private static string Size(TransferOffer offer) => !offer.IsOpenEnded ? ByteSize.Format(offer.Bytes)
+        : offer.Bytes == 0 ? "of a size that nobody knows yet" : $"{ByteSize.Format(offer.Bytes)} and what nobody knows yet";
 
     private static string Seconds(double seconds) => Duration.Format(TimeSpan.FromSeconds(seconds));
 

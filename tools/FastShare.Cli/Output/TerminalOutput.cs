@@ -203,7 +203,7 @@ internal sealed class TerminalOutput(IAnsiConsole console, bool quiet, bool live
                     if (!tasks.TryGetValue(row, out ProgressTask? task))
                         tasks.Add(row, task = context.AddTask(Markup.Escape(row.Title), autoStart: true, maxValue: 100));
                     task.Tag = row.Latest;
-                    task.IsIndeterminate = row.Latest is null or { State: TransferState.Connecting or TransferState.Offered };
+                    task.IsIndeterminate = row.Latest is null or { IsOpenEnded: true } or { State: TransferState.Connecting or TransferState.Offered };
                     task.Value = row.Latest is null ? 0 : EventText.Percent(row.Latest);
                 }
 
@@ -247,6 +247,7 @@ internal sealed class TerminalOutput(IAnsiConsole console, bool quiet, bool live
             string text = task.Tag switch
             {
                 TransferProgress { State: TransferState.Connecting or TransferState.Offered } waiting => EventText.Describe(waiting),
+                TransferProgress { IsOpenEnded: true } open => $"{EventText.Bytes(open)} · {EventText.Pace(open)}",
                 TransferProgress { TotalFiles: 0 } memory => EventText.Pace(memory),
                 TransferProgress moving => $"{EventText.Pace(moving)} · {EventText.Files(moving)}",
                 _ => "",
