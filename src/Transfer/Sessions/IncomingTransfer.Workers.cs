@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Threading.Channels;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Storage;
@@ -20,6 +21,7 @@ internal sealed partial class IncomingTransfer
     private readonly Channel<IncomingFile> _claims =
         Channel.CreateUnbounded<IncomingFile>(new UnboundedChannelOptions { SingleReader = true }); // bounded by the files staged
 
+    private readonly ConcurrentQueue<IncomingFile> _awaitingManifest = new();
     private readonly Pulse _room = new();
     private readonly CancellationTokenSource _stop = new();
     private Task _workers = Task.CompletedTask; // written once, with _store
@@ -40,6 +42,43 @@ internal sealed partial class IncomingTransfer
     {
         for (Task room = _room.Next; !HasRoom; room = _room.Next) await room.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
+
+    /// <summary>
+    /// Queues a complete, verified file for publication; not before the whole manifest is known to be safe. Waits for no sync: who brings many
+    /// files calls <see cref="WaitForStorageAsync"/>.
+    /// </summary>
+    public void Publish(IncomingFile file)
+    {
+        if (!Manifest.IsComplete)
+        {
+            _awaitingManifest.Enqueue(file);
+            // The manifest may have ended in between.
+            if (Manifest.IsComplete) PublishAwaiting();
+            return;
+        }
+
+        if (Store.SyncsInBatches(file.Entry.Size))
+        {
+            // whoever brought it has it in the cache, and closing it waits for no disk
+            PublishNow(file);
+            return;
+        }
+
+        Interlocked.Increment(ref _publishing);
+        _complete.Writer.TryWrite(file);
+    }
+
+    /// <summary>Queues what was complete before the manifest was.</summary>
+    public void PublishAwaiting()
+    {
+        while (_awaitingManifest.TryDequeue(out IncomingFile? file)) Publish(file);
+    }
+
+    /// <summary>Complete files that wait for the manifest's end.</summary>
+    public int AwaitingManifest => _awaitingManifest.Count;
+
+    /// <summary>Publishes batches that storage holds back for efficiency. Blocks.</summary>
+    public void PublishPending() => _store?.PublishPending();
 
     private void StartWorkers() =>
         _workers = Task.WhenAll(Task.Run(PublishAsync), Task.Run(VerifyClaimsAsync), Task.Run((Func<Task>)CompareAsync));

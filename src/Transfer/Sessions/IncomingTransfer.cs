@@ -18,7 +18,6 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     private const int MaxOpenFiles = 512;
 
     private readonly ConcurrentDictionary<uint, IncomingFile> _begun = new();
-    private readonly ConcurrentQueue<IncomingFile> _awaitingManifest = new();
     private readonly Lock _gate = new();
     private readonly RejectedFiles _failures = new(); // guarded by _gate
     private readonly EntrySet _settled = new(); // guarded by _gate
@@ -248,43 +247,6 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         if (_streams.ContainsKey(entry.Id)) throw told;
         SettleFailed(entry, told, discard: true);
     }
-
-    /// <summary>
-    /// Queues a complete, verified file for publication; not before the whole manifest is known to be safe. Waits for no sync: who brings many
-    /// files calls <see cref="WaitForStorageAsync"/>.
-    /// </summary>
-    public void Publish(IncomingFile file)
-    {
-        if (!Manifest.IsComplete)
-        {
-            _awaitingManifest.Enqueue(file);
-            // The manifest may have ended in between.
-            if (Manifest.IsComplete) PublishAwaiting();
-            return;
-        }
-
-        if (Store.SyncsInBatches(file.Entry.Size))
-        {
-            // whoever brought it has it in the cache, and closing it waits for no disk
-            PublishNow(file);
-            return;
-        }
-
-        Interlocked.Increment(ref _publishing);
-        _complete.Writer.TryWrite(file);
-    }
-
-    /// <summary>Queues what was complete before the manifest was.</summary>
-    public void PublishAwaiting()
-    {
-        while (_awaitingManifest.TryDequeue(out IncomingFile? file)) Publish(file);
-    }
-
-    /// <summary>Complete files that wait for the manifest's end.</summary>
-    public int AwaitingManifest => _awaitingManifest.Count;
-
-    /// <summary>Publishes batches that storage holds back for efficiency. Blocks.</summary>
-    public void PublishPending() => _store?.PublishPending();
 
     /// <summary>Whether nothing more is needed from the sender.</summary>
     public bool HasEverything
