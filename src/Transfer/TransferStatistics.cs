@@ -8,7 +8,7 @@ namespace FastShare.Transfer;
 /// </remarks>
 public sealed record TransferStatistics
 {
-    /// <summary>Sender: opening, reading and digesting files.</summary>
+    /// <summary>Sender: opening and reading files; chunks below 64 KiB are hashed here too.</summary>
     public TimeSpan Reading { get; internal init; }
 
     /// <summary>Sender: chunks that were read waited for a stream.</summary>
