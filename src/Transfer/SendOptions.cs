@@ -82,6 +82,12 @@ public sealed class SendOptions
     /// </summary>
     public bool CompareContent { get; init; }
 
+    /// <summary>
+    /// Told how the transfer goes, as <see cref="Transfer.ReportAsync"/> does, five times a second at most, on the thread pool. One that throws is
+    /// told no more. Null: nobody is told.
+    /// </summary>
+    public IProgress<TransferProgress>? Progress { get; init; }
+
     /// <summary>How long the peer may take to appear before the transfer fails. Default: 30 s.</summary>
     public TimeSpan WaitForPeer { get; init; } = TimeSpan.FromSeconds(30);
 

@@ -11,10 +11,14 @@ public sealed class Transfer
     /// <summary>Events kept for readers that come late or read slowly.</summary>
     private const int EventsKept = 1024;
 
+    /// <summary>What an eye can follow.</summary>
+    private static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(200);
+
     private readonly TaskCompletionSource<TransferResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly EventLog<TransferEvent> _events = new(EventsKept);
     private readonly CancellationTokenSource _cancel = new();
     private readonly TransferInstruments _instruments;
+    private readonly TimeProvider _time;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile TransferOffer? _offer;
 
@@ -28,6 +32,7 @@ public sealed class Transfer
         Rate = new TokenBucket(time, 0);
         Meter = new ProgressMeter(time, isIncoming ? TransferState.Offered : TransferState.Connecting);
         _instruments = instruments;
+        _time = time;
         instruments.Started(this);
     }
 
@@ -97,6 +102,35 @@ public sealed class Transfer
     /// <summary>Events from the start on; ends when the transfer does. A slow reader loses the oldest.</summary>
     public IAsyncEnumerable<TransferEvent> EventsAsync(CancellationToken cancellationToken = default) =>
         _events.ReadAsync(cancellationToken);
+
+    /// <summary>
+    /// Reports <see cref="Progress"/> until the transfer ends, well or badly: now, then where it has changed, and the last state always. Reports come
+    /// one after the other, also where their receiver is slow, which delays nothing but the next report.
+    /// </summary>
+    /// <param name="progress">Told on the thread pool, except for the first time.</param>
+    /// <param name="interval">Least time between two reports, but for the last. Default: 200 ms.</param>
+    /// <param name="cancellationToken">Ends the reports, not the transfer.</param>
+    /// <returns>Ends after the last report. Fails with what <paramref name="progress"/> throws, which ends the reports.</returns>
+    public async Task ReportAsync(
+        IProgress<TransferProgress> progress, TimeSpan? interval = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(progress);
+        TimeSpan pause = interval ?? ProgressInterval;
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(pause, TimeSpan.Zero, nameof(interval));
+        TransferProgress? told = null;
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            // Looked at first: the state told after that is the last one.
+            bool ended = _ended.Task.IsCompleted;
+            TransferProgress now = Progress;
+            if (now != told) progress.Report(told = now);
+            if (ended) return;
+            using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            await Task.WhenAny(_ended.Task, Task.Delay(pause, _time, waiting.Token)).ConfigureAwait(false);
+            await waiting.CancelAsync().ConfigureAwait(false);
+        }
+    }
 
     /// <summary>
     /// Holds the transfer: what is under way ends its chunk or a part of it, then nothing moves until <see cref="ResumeAsync"/>. The

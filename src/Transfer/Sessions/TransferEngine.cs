@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace FastShare.Transfer.Sessions;
 
 /// <summary>Every transfer of a node, in both directions, over some network. Thread-safe.</summary>
-internal sealed class TransferEngine : IAsyncDisposable
+internal sealed partial class TransferEngine : IAsyncDisposable
 {
     private readonly ITransferNetwork _network;
     private readonly TimeProvider _time;
@@ -76,6 +76,7 @@ internal sealed class TransferEngine : IAsyncDisposable
     {
         Transfer transfer = state.Transfer;
         FairShare share = _shares.Join(transfer.Peer);
+        Task reports = state.Options.Progress is { } progress ? Task.Run(() => ReportAsync(transfer, progress)) : Task.CompletedTask;
         try
         {
             var throttle = new SendThrottle(transfer.Gate, share, transfer.Rate, Rate, () => (int)transfer.Priority);
@@ -85,6 +86,19 @@ internal sealed class TransferEngine : IAsyncDisposable
         finally
         {
             _shares.Leave(transfer.Peer);
+            await reports.ConfigureAwait(false);
+        }
+    }
+
+    private async Task ReportAsync(Transfer transfer, IProgress<TransferProgress> progress)
+    {
+        try
+        {
+            await transfer.ReportAsync(progress).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            LogProgressFailed(_logger, transfer.Peer, e);
         }
     }
 
@@ -96,4 +110,7 @@ internal sealed class TransferEngine : IAsyncDisposable
         await Incoming.DisposeAsync().ConfigureAwait(false);
         Rate.Dispose();
     }
+
+    [LoggerMessage(2004, LogLevel.Warning, "the progress of the transfer to {Peer} could not be told and is told no more")]
+    private static partial void LogProgressFailed(ILogger logger, PeerId peer, Exception failure);
 }
