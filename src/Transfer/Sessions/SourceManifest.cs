@@ -17,9 +17,12 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
     /// <summary>Or after this time, where listing is slow.</summary>
     private static readonly TimeSpan NewsTime = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>Identities of a page.</summary>
+    private const int PageEntries = 4096;
+
     private readonly Lock _gate = new();
     private readonly EntryLog _entries = new(); // guarded by _gate
-    private readonly List<(ulong FileId, int Place, bool IsSparse)> _identities = []; // guarded by _gate; by id
+    private readonly List<Identity[]> _identities = []; // guarded by _gate; by id, in pages: one list would be copied as it grows
     private readonly List<(string Root, ulong Device)> _places = []; // guarded by _gate; few
     private readonly Pulse _news = new();
     private long _files; // guarded by _gate
@@ -58,7 +61,7 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
         {
             lock (_gate)
             {
-                (ulong fileId, int place, bool isSparse) = _identities[(int)id];
+                (ulong fileId, int place, bool isSparse) = _identities[(int)(id / PageEntries)][id % PageEntries];
                 return new SourceEntry(_entries[id], _places[place].Root)
                 {
                     FileId = fileId,
@@ -81,7 +84,7 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
             lock (_gate)
             {
                 _entries.Add(stream);
-                _identities.Add((0, PlaceOf(new SourceEntry(stream, "")), true));
+                AddIdentity(0, new SourceEntry(stream, ""));
                 _files = 1;
                 _bytes = stream.AnnouncedBytes;
                 _complete = true;
@@ -104,7 +107,7 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
                     throw new TransferException(TransferError.Refused,
                         $"there are more than {Framing.TransferProtocol.MaxEntries} files and folders to send; send them in parts");
                 _entries.Add(entry.Entry);
-                _identities.Add((entry.FileId, PlaceOf(entry), entry.IsSparse));
+                AddIdentity(entry.Entry.Id, entry);
                 if (isFile)
                 {
                     _files++;
@@ -131,6 +134,13 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
         _news.Signal();
     }
 
+    // Under the gate.
+    private void AddIdentity(uint id, SourceEntry entry)
+    {
+        if (id / PageEntries == _identities.Count) _identities.Add(new Identity[PageEntries]);
+        _identities[^1][id % PageEntries] = new Identity(entry.FileId, PlaceOf(entry), entry.IsSparse);
+    }
+
     // An entry's place is nearly always that of the entry before it.
     private int PlaceOf(SourceEntry entry)
     {
@@ -155,4 +165,6 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
             await news.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
+
+    private readonly record struct Identity(ulong FileId, int Place, bool IsSparse);
 }
