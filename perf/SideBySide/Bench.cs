@@ -17,6 +17,9 @@ internal sealed class Bench(Settings settings, string work) : IAsyncDisposable
     /// <summary>Rows that cannot run here, each with what it would need.</summary>
     public IReadOnlyList<string> Missing => _missing;
 
+    /// <summary>The same on <see cref="Settings.Disk"/>.</summary>
+    public string Disk { get; } = Path.Combine(settings.Disk ?? work, Path.GetFileName(work));
+
     /// <summary>The large file; random bytes.</summary>
     public string Source => Path.Combine(work, "source.bin");
 
@@ -37,6 +40,7 @@ internal sealed class Bench(Settings settings, string work) : IAsyncDisposable
     /// <summary>Writes what is moved.</summary>
     public async Task WriteSourcesAsync(CancellationToken cancellationToken)
     {
+        Directory.CreateDirectory(Disk);
         byte[] block = new byte[4 << 20];
         var random = new Random(7);
         await using (FileStream file = File.Create(Source))
@@ -58,7 +62,8 @@ internal sealed class Bench(Settings settings, string work) : IAsyncDisposable
     }
 
     /// <summary>A row whose command copies <see cref="Source"/> to a destination; the life of its process counts.</summary>
-    public void AddFileRow(string name, IReadOnlyList<ChildProcess> servers, Func<string, string[]> command) =>
+    public void AddFileRow(string name, IReadOnlyList<ChildProcess> servers, Func<string, string[]> command)
+    {
         Add(new Contender(name, settings.File, servers, async (meter, token) =>
         {
             string destination = Path.Combine(work, "destination.bin");
@@ -68,6 +73,22 @@ internal sealed class Bench(Settings settings, string work) : IAsyncDisposable
             CheckFile(name, destination);
             return seconds;
         }));
+        AddSyncedRow(name, servers, command);
+    }
+
+    // The same command, then fsync of its destination by sync(1) from coreutils, in one shell.
+    private void AddSyncedRow(string name, IReadOnlyList<ChildProcess> servers, Func<string, string[]> command)
+    {
+        if (settings.Disk is null) return;
+        Add(new Contender(name + ", then fsync", settings.Synced, servers, async (meter, token) =>
+        {
+            string destination = Path.Combine(Disk, "destination.bin");
+            File.Delete(destination);
+            (_, double seconds) = await meter.RunAsync("sh", ["-c", "\"$@\" && sync \"$0\"", destination, .. command(destination)], token);
+            CheckFile(name, destination);
+            return seconds;
+        }));
+    }
 
     /// <summary>A row whose command copies <see cref="Tree"/> into an empty folder.</summary>
     public void AddTreeRow(string name, IReadOnlyList<ChildProcess> servers, Func<string, string[]> command)
@@ -113,5 +134,6 @@ internal sealed class Bench(Settings settings, string work) : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         foreach (ChildProcess server in _servers) await server.DisposeAsync();
+        if (Directory.Exists(Disk)) Directory.Delete(Disk, recursive: true);
     }
 }

@@ -81,6 +81,27 @@ internal sealed class ChildProcess : IAsyncDisposable
             _waits.Add((match, line));
         }
 
+        return await ArriveAsync(line, cancellationToken);
+    }
+
+    /// <summary>Waits for a line that is not there yet.</summary>
+    public Task<string> NextLineAsync(Func<string, bool> match, CancellationToken cancellationToken)
+    {
+        var line = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_output) _waits.Add((match, line));
+        return line.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Asks it to end, as Ctrl-C would, and waits until it has.</summary>
+    public async Task InterruptAsync()
+    {
+        using (Process kill = Process.Start("kill", ["-INT", Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
+            await kill.WaitForExitAsync();
+        await _process.WaitForExitAsync();
+    }
+
+    private async Task<string> ArriveAsync(TaskCompletionSource<string> line, CancellationToken cancellationToken)
+    {
         try
         {
             return await line.Task.WaitAsync(TimeSpan.FromSeconds(20), cancellationToken);

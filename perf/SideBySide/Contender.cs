@@ -13,11 +13,14 @@ internal sealed record Contender(
 
     /// <summary>The part of the bytes that a run really moves; its time is scaled, its processor time is not yet.</summary>
     public double Share { get; init; } = 1;
+
+    /// <summary>Counted rounds at most, for rows that take long.</summary>
+    public int MostRounds { get; init; } = int.MaxValue;
 }
 
 /// <summary>What the rows of a table have in common.</summary>
 /// <param name="Name">Its title.</param>
-/// <param name="Bytes">Bytes moved by one run.</param>
+/// <param name="Bytes">Bytes moved by one run; 0: it is the time that counts.</param>
 /// <param name="Files">Files moved by one run; 0: none, from memory to memory.</param>
 internal sealed record Scenario(string Name, long Bytes, long Files);
 
@@ -25,4 +28,14 @@ internal sealed record Scenario(string Name, long Bytes, long Files);
 /// <param name="Seconds">How long it took.</param>
 /// <param name="CpuSeconds">Processor time of both ends.</param>
 /// <param name="PeakBytes">Largest resident memory of one process, as seen every few milliseconds.</param>
-internal sealed record Sample(double Seconds, double CpuSeconds, long PeakBytes);
+internal sealed record Sample(double Seconds, double CpuSeconds, long PeakBytes)
+{
+    /// <summary>What else was found out, by the column's title.</summary>
+    public IReadOnlyDictionary<string, double> Figures { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Seconds in each stage, added up over everything that works or waits at the same time; of FastShare's transfers only.</summary>
+    public IReadOnlyDictionary<string, double> Stages { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Bytes received over the loopback interface in each tenth of a second since the start.</summary>
+    public IReadOnlyList<long> Trace { get; init; } = [];
+}

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 
@@ -10,37 +11,85 @@ namespace FastShare.SideBySide;
 internal sealed partial class Meter
 {
     private const int RUsageChildren = -1;
-    private static readonly TimeSpan _lookEvery = TimeSpan.FromMilliseconds(20);
+    private const string Loopback = "/sys/class/net/lo/statistics/rx_bytes";
+    private static readonly TimeSpan _lookEvery = TimeSpan.FromMilliseconds(20), _traceEvery = TimeSpan.FromMilliseconds(100);
     private static readonly double _ticksPerSecond = OperatingSystem.IsLinux() ? Sysconf(2) : 100; // _SC_CLK_TCK
 
     private readonly IReadOnlyList<ChildProcess> _servers;
     private readonly double _serversBefore;
     private readonly double _childrenBefore = EndedChildren();
+    private readonly string? _strace;
+    private readonly List<long> _trace = []; // one sampler at a time
     private long _peak; // one sampler at a time
+    private string _work = "";
+    private long _calls; // the row runs one program at a time where calls are counted
 
-    private Meter(IReadOnlyList<ChildProcess> servers)
+    private Meter(IReadOnlyList<ChildProcess> servers, string? strace)
     {
         _servers = servers;
+        _strace = strace;
         _serversBefore = servers.Sum(server => TreeSeconds(server.Id));
     }
+
+    /// <summary>What the row finds out beside its time, by title.</summary>
+    public Dictionary<string, double> Figures { get; } = [];
+
+    /// <summary>Seconds in each stage, if the row knows.</summary>
+    public Dictionary<string, double> Stages { get; } = [];
 
     /// <summary>Runs a row once.</summary>
     public static async Task<Sample> MeasureAsync(Contender row, CancellationToken cancellationToken)
     {
-        var meter = new Meter(row.Servers);
+        var meter = new Meter(row.Servers, strace: null);
         double seconds = await row.RunAsync(meter, cancellationToken);
         double cpu = row.Servers.Sum(server => TreeSeconds(server.Id)) - meter._serversBefore + EndedChildren() - meter._childrenBefore;
-        return new Sample(seconds, cpu, meter._peak);
+        return new Sample(seconds, cpu, meter._peak) { Figures = meter.Figures, Stages = meter.Stages, Trace = meter._trace };
+    }
+
+    /// <summary>Runs a row once under <c>strace -c -f</c>, both ends; returns its system calls. Its time would say nothing.</summary>
+    public static async Task<long> CountCallsAsync(Contender row, string strace, string work, CancellationToken cancellationToken)
+    {
+        var meter = new Meter(row.Servers, strace) { _work = work };
+        var tracers = new List<(ChildProcess Tracer, string File)>();
+        foreach (ChildProcess server in row.Servers)
+        {
+            foreach (int id in Tree(server.Id))
+            {
+                string file = Path.Combine(work, $"strace-{id}");
+                ChildProcess tracer = ChildProcess.Start(strace, "-c", "-f", "-o", file, "-p", $"{id}");
+                await tracer.WaitForLineAsync(line => line.Contains("attached", StringComparison.Ordinal), cancellationToken);
+                tracers.Add((tracer, file));
+            }
+        }
+
+        try
+        {
+            await row.RunAsync(meter, cancellationToken);
+        }
+        finally
+        {
+            foreach ((ChildProcess tracer, _) in tracers) await tracer.InterruptAsync();
+        }
+
+        return meter._calls + tracers.Sum(tracer => CallsIn(tracer.File));
     }
 
     /// <summary>Runs a program to its end; returns its standard output and the seconds from start to exit.</summary>
     public async Task<(string Output, double Seconds)> RunAsync(string program, string[] arguments, CancellationToken cancellationToken)
     {
+        if (_strace is not null)
+        {
+            string file = Path.Combine(_work, "strace-client");
+            (string, double) traced = await ChildProcess.RunAsync(_strace, ["-c", "-f", "-o", file, program, .. arguments], cancellationToken);
+            _calls += CallsIn(file);
+            return traced;
+        }
+
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Task watching = Task.CompletedTask;
         try
         {
-            return await ChildProcess.RunAsync(program, arguments, cancellationToken, id => watching = WatchMemoryAsync(id, ended.Token));
+            return await ChildProcess.RunAsync(program, arguments, cancellationToken, id => watching = WatchAsync(id, ended.Token));
         }
         finally
         {
@@ -49,8 +98,16 @@ internal sealed partial class Meter
         }
     }
 
-    private async Task WatchMemoryAsync(int client, CancellationToken ended)
+    // The last line of strace's table: "100.00 0.123 4 12345 [errors] total".
+    private static long CallsIn(string file)
     {
+        string? total = File.Exists(file) ? File.ReadLines(file).LastOrDefault(line => line.EndsWith("total", StringComparison.Ordinal)) : null;
+        return total is null ? 0 : long.Parse(total.Split(' ', StringSplitOptions.RemoveEmptyEntries)[3], CultureInfo.InvariantCulture);
+    }
+
+    private async Task WatchAsync(int client, CancellationToken ended)
+    {
+        long begun = Stopwatch.GetTimestamp(), before = LoopbackBytes();
         try
         {
             while (true)
@@ -60,6 +117,15 @@ internal sealed partial class Meter
                     foreach (int id in Tree(root)) _peak = Math.Max(_peak, Resident(id));
                 }
 
+                // A look that comes late stands for the tenths it missed.
+                int due = (int)(Stopwatch.GetElapsedTime(begun) / _traceEvery) - _trace.Count;
+                if (due > 0)
+                {
+                    long now = LoopbackBytes();
+                    for (int i = 0; i < due; i++) _trace.Add((now - before) / due);
+                    before = now;
+                }
+
                 await Task.Delay(_lookEvery, ended);
             }
         }
@@ -67,6 +133,9 @@ internal sealed partial class Meter
         {
         }
     }
+
+    private static long LoopbackBytes() =>
+        File.Exists(Loopback) ? long.Parse(File.ReadAllText(Loopback), CultureInfo.InvariantCulture) : 0;
 
     // A process and its living descendants.
     private static List<int> Tree(int root)

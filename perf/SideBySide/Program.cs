@@ -38,6 +38,10 @@ try
     await RsyncRows.AddAsync(bench, stop.Token);
     await SshRows.AddAsync(bench, stop.Token);
     await JsRows.AddAsync(bench, stop.Token);
+    await LimitRows.AddAsync(bench, stop.Token);
+    await LoadRows.AddAsync(bench, stop.Token);
+    ColdStartRows.Add(bench);
+    WanRows.Add(bench);
 
     Dictionary<Contender, List<Sample>> samples = bench.Rows.Where(settings.Wants).ToDictionary(row => row, _ => new List<Sample>());
     for (int round = 0; round <= settings.Rounds; round++)
@@ -45,6 +49,7 @@ try
         // In turn, so that a machine whose speed drifts treats all alike; the first round warms up.
         foreach ((Contender row, List<Sample> taken) in samples)
         {
+            if (row.MostRounds < int.MaxValue && (round == 0 || round > row.MostRounds)) continue;
             Sample sample = await Meter.MeasureAsync(row, stop.Token);
             if (round > 0) taken.Add(sample);
             Console.Error.WriteLine(string.Create(
@@ -52,7 +57,8 @@ try
         }
     }
 
-    var results = Results.Of(settings, samples, bench.Missing);
+    Dictionary<Contender, double> calls = await SystemCalls.CountAsync(bench, samples.Keys, stop.Token);
+    var results = Results.Of(settings, samples, calls, bench.Missing);
     Table.Print(results);
     if (settings.Json is not null) results.Write(settings.Json);
     if (settings.Report is not null) await File.WriteAllTextAsync(settings.Report, HtmlReport.Create(results));
@@ -65,5 +71,5 @@ catch (OperationCanceledException) when (stop.IsCancellationRequested)
 }
 finally
 {
-    Directory.Delete(work, recursive: true);
+    if (Directory.Exists(work)) Directory.Delete(work, recursive: true);
 }

@@ -15,6 +15,15 @@ namespace FastShare.SideBySide;
 internal sealed record Settings(
     long MemoryBytes, long FileBytes, int SmallFiles, int Rounds, string Folder, string? Only, string? Json, string? Report, string? History)
 {
+    /// <summary>A folder on a disk, for what is synced to it; null: none.</summary>
+    public string? Disk { get; init; } = Directory.Exists("/var/tmp") ? "/var/tmp" : null;
+
+    /// <summary>Whether a further, untimed pass counts system calls.</summary>
+    public bool Strace { get; init; }
+
+    /// <summary>The program that emulates a wide-area link (see perf/wan.sh); null: no such rows.</summary>
+    public string? Wan { get; init; }
+
     public const string Usage =
         """
         usage: dotnet run -c Release --project perf/SideBySide -- [options]
@@ -24,6 +33,9 @@ internal sealed record Settings(
           --rounds N       counted rounds, after one to warm up (5)
           --folder DIR     where the files stand (/dev/shm if there is one)
           --only TEXT      only rows whose name or scenario contains TEXT
+          --disk DIR       a folder on a disk, for files that are synced to it (/var/tmp); none leaves them out
+          --strace yes     count system calls in a further pass, where strace is there
+          --wan LAB        also over an emulated wide-area link; LAB as perf/wan.sh wants it, or perf/netem-lab.sh
           --json FILE      write all samples there
           --report FILE    write a report with plots there, one HTML file
           --history FILE   add this run's medians there, a line of JSON
@@ -36,6 +48,18 @@ internal sealed record Settings(
     public Scenario Memory => new("memory to memory", MemoryBytes, 0);
 
     public Scenario File => new("file to file", FileBytes, 1);
+
+    /// <summary>From memory-backed files to a disk, with every byte on it before the end.</summary>
+    public Scenario Synced => new("file to file, synced to disk", FileBytes, 1);
+
+    /// <summary>One sender, several receivers at once; the bytes of all together.</summary>
+    public Scenario Receivers => new("concurrent receivers of one sender, memory to memory", MemoryBytes, 0);
+
+    /// <summary>From the start of a process to the first byte at a known address.</summary>
+    public static Scenario ColdStart { get; } = new("cold start to first byte", 0, 0);
+
+    /// <summary>1 KiB requests on a connection, alone and while bulk fills it.</summary>
+    public static Scenario Requests { get; } = new("requests beside bulk on one connection", 0, 0);
 
     public Scenario Small => new("small files", (long)SmallFiles * SmallFileBytes, SmallFiles);
 
@@ -53,6 +77,9 @@ internal sealed record Settings(
                 "--rounds" => settings with { Rounds = (int)Number(value) },
                 "--folder" => settings with { Folder = value },
                 "--only" => settings with { Only = value },
+                "--disk" => settings with { Disk = value == "none" ? null : value },
+                "--strace" => settings with { Strace = value == "yes" },
+                "--wan" => settings with { Wan = Path.GetFullPath(value) },
                 "--json" => settings with { Json = value },
                 "--report" => settings with { Report = value },
                 "--history" => settings with { History = value },

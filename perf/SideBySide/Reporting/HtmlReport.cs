@@ -33,11 +33,14 @@ internal static class HtmlReport
         html.Append(CultureInfo.InvariantCulture, $"Every row ran {results.Rounds} times, in turn with the others, after one round to warm up.</p>");
         html.Append("<p class=note>Left: throughput; the bar ends at the median, the line spans slowest to fastest round. Right: processor time of both ends for a gigabyte. ");
         html.Append("Sender and receiver share the machine, so what costs less processor time is faster here, and leaves more for others elsewhere.</p>");
+        GoalTable(html, results.Goals);
         foreach (ScenarioResult scenario in results.Scenarios)
         {
             html.Append(CultureInfo.InvariantCulture, $"<h2>{Text(Table.Title(scenario))}</h2>");
-            Plot(html, scenario);
+            if (scenario.Bytes > 0) Plot(html, scenario);
             Rows(html, scenario);
+            OverTime.Append(html, scenario);
+            StageTable.Append(html, scenario);
         }
 
         if (results.Missing.Count > 0) html.Append(CultureInfo.InvariantCulture, $"<p class=note>Not on this machine: {Text(string.Join("; ", results.Missing))}.</p>");
@@ -74,7 +77,9 @@ internal static class HtmlReport
 
     private static void Rows(StringBuilder html, ScenarioResult scenario)
     {
-        html.Append("<table><tr><th></th><th>GB/s</th><th>min</th><th>max</th><th>CPU-s per GB</th><th>peak MiB</th><th>FastShare is … ×</th></tr>");
+        html.Append("<table><tr><th></th>");
+        foreach (string header in Table.Headers(scenario)) html.Append(CultureInfo.InvariantCulture, $"<th>{Text(header)}</th>");
+        html.Append("</tr>");
         foreach (RowResult row in scenario.Rows)
         {
             html.Append(row.IsReference ? "<tr class=own>" : "<tr>");
@@ -85,5 +90,16 @@ internal static class HtmlReport
         html.Append("</table>");
     }
 
-    private static string Text(string text) => WebUtility.HtmlEncode(text);
+    private static void GoalTable(StringBuilder html, IReadOnlyList<Goal> goals)
+    {
+        html.Append("<h2>Goals</h2><p class=note>Ratios are of rounds of this run, each with the same round of the other row: the median, and from least to most. ");
+        html.Append("The rows that begin with <i>limit</i> do only what cannot be avoided: what they do not reach, nothing on this machine can.</p>");
+        html.Append("<table><tr><th>goal</th><th>wanted</th><th>measured</th><th>met</th></tr>");
+        foreach (Goal goal in goals)
+            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{Text(goal.What)}</td><td>{Text(goal.Wanted)}</td><td>{Text(goal.Measured)}</td><td>{goal.Verdict}</td></tr>");
+        html.Append("</table>");
+    }
+
+    /// <summary>Text as HTML.</summary>
+    internal static string Text(string text) => WebUtility.HtmlEncode(text);
 }

@@ -12,12 +12,18 @@ namespace FastShare.SideBySide.Reporting;
 /// <param name="Rounds">Counted rounds.</param>
 /// <param name="Scenarios">One table each.</param>
 /// <param name="Missing">Rows that could not run.</param>
+/// <param name="Goals">What FastShare wants to reach, and did.</param>
 internal sealed record Results(
-    string Commit, DateTimeOffset Time, Machine Machine, int Rounds, IReadOnlyList<ScenarioResult> Scenarios, IReadOnlyList<string> Missing)
+    string Commit, DateTimeOffset Time, Machine Machine, int Rounds, IReadOnlyList<ScenarioResult> Scenarios, IReadOnlyList<string> Missing,
+    IReadOnlyList<Goal> Goals)
 {
-    public static Results Of(Settings settings, Dictionary<Contender, List<Sample>> samples, IReadOnlyList<string> missing) => new(
-        GitCommit(), DateTimeOffset.UtcNow, Machine.Here(), settings.Rounds,
-        [.. samples.GroupBy(pair => pair.Key.Scenario).Select(scenario => ScenarioResult.Of(scenario.Key, scenario))], missing);
+    public static Results Of(
+        Settings settings, Dictionary<Contender, List<Sample>> samples, Dictionary<Contender, double> calls, IReadOnlyList<string> missing)
+    {
+        List<ScenarioResult> scenarios =
+            [.. samples.Where(pair => pair.Value.Count > 0).GroupBy(pair => pair.Key.Scenario).Select(scenario => ScenarioResult.Of(scenario.Key, scenario, calls))];
+        return new Results(GitCommit(), DateTimeOffset.UtcNow, Machine.Here(), settings.Rounds, scenarios, missing, Reporting.Goals.Of(scenarios));
+    }
 
     public void Write(string path) => File.WriteAllText(path, JsonSerializer.Serialize(this, ResultsJson.Default.Results));
 
@@ -56,9 +62,13 @@ internal sealed record Machine(string Processor, int Cores, double MemoryGib, st
 /// <summary>A table: rows that moved the same bytes, fastest first.</summary>
 internal sealed record ScenarioResult(string Name, long Bytes, long Files, IReadOnlyList<RowResult> Rows)
 {
-    public static ScenarioResult Of(Scenario scenario, IEnumerable<KeyValuePair<Contender, List<Sample>>> samples)
+    public static ScenarioResult Of(
+        Scenario scenario, IEnumerable<KeyValuePair<Contender, List<Sample>>> samples, Dictionary<Contender, double> calls)
     {
-        List<RowResult> rows = [.. samples.Select(pair => new RowResult(pair.Key.Name, pair.Key.IsReference, pair.Key.Share, pair.Value)).OrderBy(row => row.Median)];
+        List<RowResult> rows = [.. samples.Select(pair => new RowResult(pair.Key.Name, pair.Key.IsReference, pair.Key.Share, pair.Value)
+        {
+            SystemCallsPerGigabyte = calls.TryGetValue(pair.Key, out double count) ? count : null,
+        }).OrderBy(row => row.Median)];
         return new ScenarioResult(scenario.Name, scenario.Bytes, scenario.Files, rows);
     }
 
@@ -69,16 +79,38 @@ internal sealed record ScenarioResult(string Name, long Bytes, long Files, IRead
     public double GigabytesPerSecond(double seconds) => Bytes / seconds / 1e9;
 
     /// <summary>How many times as fast as a row the reference is: the median over the rounds of each round's own ratio.</summary>
-    public double? Ratio(RowResult row)
-    {
-        if (Reference is not { } reference) return null;
-        return RowResult.MedianOf(row.Samples.Zip(reference.Samples, (other, own) => other.Seconds / own.Seconds));
-    }
+    public double? Ratio(RowResult row) => Reference is { } reference ? RowResult.MedianOf(Ratios(reference, row)) : null;
+
+    /// <summary>How many times as fast as <paramref name="row"/> was <paramref name="own"/>, round by round.</summary>
+    public static double[] Ratios(RowResult own, RowResult row) =>
+        [.. row.Samples.Zip(own.Samples, (other, sample) => other.Seconds / sample.Seconds)];
+
+    /// <summary>Titles of the columns that only some tables have.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<string> FigureNames => [.. Rows.SelectMany(row => row.FigureNames).Distinct()];
 }
 
 /// <summary>A row of a table with all its rounds.</summary>
 internal sealed record RowResult(string Name, bool IsReference, double Share, IReadOnlyList<Sample> Samples)
 {
+    /// <summary>Of both ends, counted in a pass of its own; null: not counted.</summary>
+    public double? SystemCallsPerGigabyte { get; init; }
+
+    /// <summary>Titles of what else was found out.</summary>
+    [JsonIgnore]
+    public IEnumerable<string> FigureNames =>
+        Samples.SelectMany(sample => sample.Figures.Keys).Concat(SystemCallsPerGigabyte is null ? [] : [Calls]).Distinct();
+
+    private const string Calls = "system calls per GB";
+
+    /// <summary>Median of a figure; null: the row has none of that title.</summary>
+    public double? Figure(string name)
+    {
+        if (name == Calls) return SystemCallsPerGigabyte;
+        double[] values = [.. Samples.Where(sample => sample.Figures.ContainsKey(name)).Select(sample => sample.Figures[name])];
+        return values.Length > 0 ? MedianOf(values) : null;
+    }
+
     [JsonIgnore]
     public double Median => MedianOf(Samples.Select(sample => sample.Seconds));
 

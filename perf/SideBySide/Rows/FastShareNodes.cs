@@ -32,6 +32,35 @@ internal static class FastShareNodes
     public static string[] ClientOptions(bool insecure) =>
         ["--json", "--ephemeral", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", .. insecure ? (string[])["--insecure"] : []];
 
+    /// <summary>Sends a path; returns the life of the sending process, and tells the meter what both sides say of themselves.</summary>
+    public static async Task<double> SendAsync(
+        string fastshare, string path, ChildProcess receiver, string address, bool insecure, Meter meter, CancellationToken cancellationToken)
+    {
+        Task<string> received = receiver.NextLineAsync(IsStatistics, cancellationToken);
+        (string output, double seconds) = await meter.RunAsync(
+            fastshare, ["send", path, "--to", address, .. ClientOptions(insecure)], cancellationToken);
+        long bytes = 0, allocated = 0;
+        foreach (string line in (string[])[output.Split('\n').Last(IsStatistics), await received.WaitAsync(TimeSpan.FromSeconds(20), cancellationToken)])
+        {
+            using JsonDocument statistics = JsonDocument.Parse(line);
+            allocated += statistics.RootElement.GetProperty("allocatedBytes").GetInt64();
+            foreach (JsonElement stage in statistics.RootElement.GetProperty("stages").EnumerateArray())
+            {
+                meter.Stages[$"{statistics.RootElement.GetProperty("direction").GetString()}: {stage.GetProperty("stage").GetString()}"] =
+                    stage.GetProperty("seconds").GetDouble();
+                bytes = Math.Max(bytes, stage.GetProperty("bytes").GetInt64());
+            }
+        }
+
+        if (bytes > 0) meter.Figures[Allocated] = allocated / 1024.0 / (bytes / (double)(1 << 20));
+        return seconds;
+    }
+
+    /// <summary>Title of the figure for managed memory, of both ends, start and end included.</summary>
+    public const string Allocated = "KiB allocated per MiB";
+
+    private static bool IsStatistics(string line) => line.Contains("\"event\":\"statistics\"", StringComparison.Ordinal);
+
     /// <summary>The number <paramref name="property"/> of the last <c>completed</c> event in the output.</summary>
     public static double Completed(string output, string property)
     {

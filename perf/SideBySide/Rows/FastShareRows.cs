@@ -52,6 +52,7 @@ internal static class FastShareRows
             return seconds;
         })
         { IsReference = !insecure });
+        if (bench.Settings.Disk is not null && !insecure) await AddSyncedAsync(bench, fastshare, name, cancellationToken);
         if (bench.Settings.SmallFiles == 0) return;
         bench.Add(new Contender(name, bench.Settings.Small, [server], async (meter, token) =>
         {
@@ -62,7 +63,23 @@ internal static class FastShareRows
         })
         { IsReference = !insecure });
 
-        async Task<double> SendAsync(string path, Meter meter, CancellationToken token) =>
-            (await meter.RunAsync(fastshare, ["send", path, "--to", address, .. FastShareNodes.ClientOptions(insecure)], token)).Seconds;
+        Task<double> SendAsync(string path, Meter meter, CancellationToken token) =>
+            FastShareNodes.SendAsync(fastshare, path, server, address, insecure, meter, token);
+    }
+
+    // The receiver syncs every file before it gets its name, and its folder after, wherever it stands.
+    private static async Task AddSyncedAsync(Bench bench, string fastshare, string name, CancellationToken cancellationToken)
+    {
+        string folder = Path.Combine(bench.Disk, "in");
+        (ChildProcess server, string address) = await FastShareNodes.ListenAsync(fastshare, ["receive", folder, "--yes"], cancellationToken);
+        bench.Own(server);
+        bench.Add(new Contender(name, bench.Settings.Synced, [server], async (meter, token) =>
+        {
+            Bench.Empty(folder);
+            double seconds = await FastShareNodes.SendAsync(fastshare, bench.Source, server, address, insecure: false, meter, token);
+            bench.CheckFile(name, Path.Combine(folder, "source.bin"));
+            return seconds;
+        })
+        { IsReference = true });
     }
 }

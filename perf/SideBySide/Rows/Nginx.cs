@@ -9,6 +9,16 @@ internal static class Nginx
     public static async Task<ChildProcess?> StartAsync(string work, string served, int httpPort, int httpsPort, CancellationToken cancellationToken)
     {
         if (ChildProcess.Find("nginx") is not { } nginx) return null;
+        string[] arguments = await ConfigureAsync(work, served, "127.0.0.1", httpPort, httpsPort, cancellationToken);
+        ChildProcess server = ChildProcess.Start(nginx, arguments);
+        await Ports.WaitUntilOpenAsync(httpsPort, cancellationToken);
+        return server;
+    }
+
+    /// <summary>Writes its configuration; returns its arguments.</summary>
+    public static async Task<string[]> ConfigureAsync(
+        string work, string served, string address, int httpPort, int httpsPort, CancellationToken cancellationToken)
+    {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
         using X509Certificate2 certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
@@ -28,8 +38,8 @@ internal static class Nginx
               client_body_temp_path {{work}}/t1; proxy_temp_path {{work}}/t2; fastcgi_temp_path {{work}}/t3;
               uwsgi_temp_path {{work}}/t4; scgi_temp_path {{work}}/t5;
               server {
-                listen 127.0.0.1:{{httpPort}};
-                listen 127.0.0.1:{{httpsPort}} ssl;
+                listen {{address}}:{{httpPort}};
+                listen {{address}}:{{httpsPort}} ssl;
                 ssl_certificate {{work}}/cert.pem;
                 ssl_certificate_key {{work}}/key.pem;
                 ssl_protocols TLSv1.3;
@@ -37,8 +47,6 @@ internal static class Nginx
               }
             }
             """, cancellationToken);
-        ChildProcess server = ChildProcess.Start(nginx, "-c", configuration, "-e", Path.Combine(work, "nginx.log"));
-        await Ports.WaitUntilOpenAsync(httpsPort, cancellationToken);
-        return server;
+        return ["-c", configuration, "-e", Path.Combine(work, "nginx.log")];
     }
 }
