@@ -13,12 +13,13 @@ public sealed class BlockPool : MemoryPool<byte>
     /// <summary>Sizes of the blocks, in bytes: a small message, one sealed record, a batch of records, a chunk.</summary>
     private static readonly int[] Sizes = [4 << 10, 64 << 10, 256 << 10, 1 << 20];
 
-    // What lies idle: at most 16 MiB of each size, 1 MiB of the smallest.
+    // What lies idle of each size: at most 16 MiB, 1 MiB of the smallest, or as much as is in use. Less, and with more than that coming
+    // and going, blocks would be made and thrown away all the time.
     private static readonly int[] Retained = [256, 256, 64, 16];
 
     private readonly ConcurrentQueue<Block>[] _idle = [new(), new(), new(), new()];
     private readonly int[] _idleCount = new int[4]; // interlocked
-    private long _rented; // interlocked
+    private readonly int[] _rentedCount = new int[4]; // interlocked
 
     /// <summary>The pool that everything uses unless it is given another.</summary>
     public static new BlockPool Shared { get; } = new();
@@ -27,7 +28,26 @@ public sealed class BlockPool : MemoryPool<byte>
     public override int MaxBufferSize => Sizes[^1];
 
     /// <summary>Blocks handed out and not returned.</summary>
-    public long RentedBlocks => Interlocked.Read(ref _rented);
+    public long RentedBlocks
+    {
+        get
+        {
+            long sum = 0;
+            for (int size = 0; size < Sizes.Length; size++) sum += Volatile.Read(ref _rentedCount[size]);
+            return sum;
+        }
+    }
+
+    /// <summary>Bytes in blocks that lie idle.</summary>
+    internal long IdleBytes
+    {
+        get
+        {
+            long sum = 0;
+            for (int size = 0; size < Sizes.Length; size++) sum += (long)Sizes[size] * Volatile.Read(ref _idleCount[size]);
+            return sum;
+        }
+    }
 
     /// <summary>When set (tests), returned blocks are overwritten and never reused, so that use after return shows.</summary>
     internal bool PoisonOnReturn { get; init; }
@@ -39,7 +59,7 @@ public sealed class BlockPool : MemoryPool<byte>
         ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, MaxBufferSize);
         int size = 0;
         while (Sizes[size] < minBufferSize) size++;
-        Interlocked.Increment(ref _rented);
+        Interlocked.Increment(ref _rentedCount[size]);
         if (_idle[size].TryDequeue(out Block? block))
         {
             Interlocked.Decrement(ref _idleCount[size]);
@@ -57,10 +77,17 @@ public sealed class BlockPool : MemoryPool<byte>
 
     private void Return(Block block, int size)
     {
-        Interlocked.Decrement(ref _rented);
+        int rented = Interlocked.Decrement(ref _rentedCount[size]);
         if (PoisonOnReturn) return;
-        if (Interlocked.Increment(ref _idleCount[size]) <= Retained[size]) _idle[size].Enqueue(block);
-        else Interlocked.Decrement(ref _idleCount[size]);
+        if (Interlocked.Increment(ref _idleCount[size]) <= Math.Max(Retained[size], rented))
+        {
+            _idle[size].Enqueue(block);
+            return;
+        }
+
+        // Two go, so that what lies idle shrinks along with what is in use.
+        Interlocked.Decrement(ref _idleCount[size]);
+        if (_idle[size].TryDequeue(out _)) Interlocked.Decrement(ref _idleCount[size]);
     }
 
     private sealed class Block(BlockPool pool, int size) : MemoryManager<byte>

@@ -139,4 +139,31 @@ public sealed class BlockPoolTests
         })));
         Assert.Equal(0, pool.RentedBlocks);
     }
+
+    [Fact]
+    public void Blocks_that_come_and_go_in_great_number_are_not_made_anew()
+    {
+        var pool = new BlockPool();
+        var blocks = new Queue<IMemoryOwner<byte>>();
+        for (int i = 0; i < 100; i++) blocks.Enqueue(pool.Rent(1 << 20));
+        var known = new HashSet<IMemoryOwner<byte>>(blocks);
+        for (int round = 0; round < 10; round++)
+        {
+            for (int i = 0; i < 50; i++) blocks.Dequeue().Dispose();
+            for (int i = 0; i < 50; i++) blocks.Enqueue(pool.Rent(1 << 20));
+        }
+
+        Assert.All(blocks, block => Assert.Contains(block, known));
+        Assert.Equal(100, pool.RentedBlocks);
+    }
+
+    [Fact]
+    public void What_lies_idle_shrinks_along_with_what_is_in_use()
+    {
+        var pool = new BlockPool();
+        IMemoryOwner<byte>[] blocks = [.. Enumerable.Range(0, 100).Select(_ => pool.Rent(1 << 20))];
+        foreach (IMemoryOwner<byte> block in blocks) block.Dispose();
+        Assert.Equal(0, pool.RentedBlocks);
+        Assert.InRange(pool.IdleBytes, 15 << 20, 16 << 20);
+    }
 }

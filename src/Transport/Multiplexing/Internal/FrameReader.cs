@@ -16,6 +16,7 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
     private readonly byte[] _page = new byte[4 << 10];
     private int _start; // received and not taken: _start to _end
     private int _end;
+    private Turn _turn;
     private IMemoryOwner<byte>? _drain; // for payloads that nobody reads; rented when first needed
     private RateBudget _idleFrames = new(connection.Options.IdleFrameBurst, connection.Options.IdleFramesPerSecond);
     private RateBudget _churn = new(connection.Options.ChurnBurst, connection.Options.ChurnPerSecond);
@@ -127,6 +128,7 @@ internal sealed class FrameReader(YamuxConnection connection, IByteChannel chann
                 }
 
                 remaining -= count;
+                if (_turn.IsOver(count)) await Task.Yield();
                 Volatile.Write(ref _lastInputTicks, connection.Now.Ticks);
             }
 

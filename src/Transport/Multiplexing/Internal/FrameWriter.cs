@@ -29,6 +29,7 @@ internal sealed class FrameWriter(YamuxConnection connection, IByteChannel chann
     private readonly Queue<YamuxStream> _data = []; // gate: each stream at most once
     private readonly Queue<uint> _refusals = []; // gate
 
+    private Turn _turn; // loop
     private int _headerBytes; // loop: bytes of _headers in the batch
     private GoAwayCode? _goAway; // gate: the last frame to send
     private bool _drainFirst; // gate: but only after everything that can be sent
@@ -147,10 +148,12 @@ internal sealed class FrameWriter(YamuxConnection connection, IByteChannel chann
 
             bool full = channel.Pending + HeaderMargin >= channel.BatchSize || _headerBytes == _headers.Length;
             if (step == Step.Written && !full) continue;
+            int bytes = channel.Pending;
             Volatile.Write(ref _flushStartedTicks, connection.Now.Ticks);
             await channel.FlushAsync(CancellationToken.None).ConfigureAwait(false);
             Volatile.Write(ref _flushStartedTicks, -1);
             lock (connection.Gate) FinishBatch();
+            if (_turn.IsOver(bytes)) await Task.Yield();
             if (step != Step.Last) continue;
             channel.CloseWrite();
             connection.End(reason: null, goAway: null);
