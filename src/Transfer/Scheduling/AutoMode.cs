@@ -109,6 +109,7 @@ internal sealed class AutoMode
     public AutoDecision? Observe(TimeSpan now, in PathMeasurement measured)
     {
         if (measured.RoundTrip < _shortest) _shortest = measured.RoundTrip.Value;
+        if (measured.ShortestRoundTrip < _shortest) _shortest = measured.ShortestRoundTrip.Value;
         if (now >= _capUntil) _cap = _mostConnections;
         // What somebody wants slow says nothing about the path.
         if (measured.IsHeldBack)
@@ -219,7 +220,7 @@ internal sealed class AutoMode
 
     private (string Why, bool IsHard, bool IsPath)? Evidence(TimeSpan now, in PathMeasurement measured)
     {
-        bool far = measured.RoundTrip >= Far;
+        bool far = measured.RoundTrip >= Far && _shortest >= Far;
         string over = string.Create(CultureInfo.InvariantCulture, $"over {(measured.RoundTrip ?? TimeSpan.Zero).TotalMilliseconds:0.#} ms");
         if (measured.Kernel is { } kernel)
         {

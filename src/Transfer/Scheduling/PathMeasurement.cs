@@ -9,6 +9,9 @@ namespace FastShare.Transfer.Scheduling;
 /// <param name="Connections">Connections that carried chunks.</param>
 /// <param name="RoundTrip">Round-trip time; null: not known.</param>
 /// <param name="Kernel">What the kernel says; null where it says nothing.</param>
+/// <param name="ShortestRoundTrip">
+/// What the path takes when nothing waits on it; null: not known. On a busy machine, even the loopback interface answers slowly.
+/// </param>
 /// <param name="BytesLeft">Payload that is still to be moved; null: not known yet.</param>
 internal readonly record struct PathMeasurement(
     TimeSpan Interval,
@@ -19,6 +22,7 @@ internal readonly record struct PathMeasurement(
     int Connections,
     TimeSpan? RoundTrip,
     KernelMeasurement? Kernel,
+    TimeSpan? ShortestRoundTrip = null,
     long? BytesLeft = null)
 {
     public double BytesPerSecond => Interval > TimeSpan.Zero ? Bytes / Interval.TotalSeconds : 0;

@@ -21,7 +21,7 @@ internal static class PathTuning
     /// Whether bulk should not take loss for congestion: far away, or where segments get lost. Nearby and without loss, BBR's pacing
     /// costs a third of the throughput that the processor allows (measured on a link without limit: 9.4 instead of 14 Gbit/s).
     /// </summary>
-    /// <param name="roundTrip">The path's round-trip time, if known.</param>
+    /// <param name="roundTrip">The path's shortest round-trip time, if known.</param>
     /// <param name="repeated">Part of the segments, 0 to 1, sent again.</param>
     public static bool WantsBulkControl(TimeSpan? roundTrip, double repeated) => roundTrip >= Far || repeated >= 1e-3;
 }

@@ -26,7 +26,7 @@ internal sealed class LaneTuning
     private long _start, _measuredAt;
     private long _bytes, _chunks;
     private TimeSpan _idle, _busy;
-    private TimeSpan? _roundTrip;
+    private TimeSpan? _roundTrip, _shortest;
     private double _repeated;
     private bool _isLossBased = true;
     private bool _reshaped;
@@ -143,7 +143,8 @@ internal sealed class LaneTuning
         double lanes = (idle - _idle + busy - _busy).TotalSeconds;
         var measured = new PathMeasurement(
             interval, bytes - _bytes, chunks - _chunks, lanes > 0 ? (idle - _idle).TotalSeconds / lanes : 0, _throttle.TakeHeldBack(),
-            _lanes.Connections, _roundTrip, kernel, _state.Manifest.IsComplete && Transfer.Meter.Left is > 0 and var left ? left : null);
+            _lanes.Connections, _roundTrip, kernel, _shortest,
+            _state.Manifest.IsComplete && Transfer.Meter.Left is > 0 and var left ? left : null);
         (_bytes, _chunks, _idle, _busy, _measuredAt) = (bytes, chunks, idle, busy, _time.GetTimestamp());
         Transfer.Tuning.Update(report => report with
         {
@@ -164,6 +165,7 @@ internal sealed class LaneTuning
         {
             SocketPath? now = path.Socket?.Measure();
             roundTrip = Shorter(Shorter(roundTrip, path.RoundTripTime), now?.RoundTrip);
+            _shortest = Shorter(Shorter(_shortest, path.RoundTripTime), now?.ShortestRoundTrip);
             if (_paths.TryGetValue(path, out SocketPath? before) && before is { } was && now is { } at)
             {
                 count++;
@@ -196,7 +198,8 @@ internal sealed class LaneTuning
             // Where its measurements begin.
             if (!_paths.ContainsKey(path)) _paths.Add(path, path.Socket?.Measure());
             _roundTrip ??= path.RoundTripTime;
-            if (_tuned.Contains(path) || !PathTuning.WantsBulkControl(_roundTrip, _repeated)) continue;
+            _shortest = Shorter(_shortest, path.RoundTripTime);
+            if (_tuned.Contains(path) || !PathTuning.WantsBulkControl(_shortest, _repeated)) continue;
             _tuned.Add(path);
             if (path.Socket is not { } socket) continue;
             socket.TrySetCongestionControl(PathTuning.BulkControl);

@@ -24,6 +24,7 @@ internal interface ISocketTuning
 
 /// <summary>What the kernel knows of a TCP connection's path. Times and counts add up from the connection's start (RFC 4898).</summary>
 /// <param name="RoundTrip">Smoothed round-trip time.</param>
+/// <param name="ShortestRoundTrip">The shortest of the last minutes: the path without what waits on it; null: not measured yet.</param>
 /// <param name="Busy">Time in which unacknowledged or unsent data was there.</param>
 /// <param name="SendBufferLimited">The part of it in which the send buffer held the flow back.</param>
 /// <param name="ReceiveWindowLimited">The part of it in which the receiver's TCP window did.</param>
@@ -31,6 +32,7 @@ internal interface ISocketTuning
 /// <param name="SegmentsRepeated">Segments sent again.</param>
 internal readonly record struct SocketPath(
     TimeSpan RoundTrip,
+    TimeSpan? ShortestRoundTrip,
     TimeSpan Busy,
     TimeSpan SendBufferLimited,
     TimeSpan ReceiveWindowLimited,

@@ -28,6 +28,18 @@ public class AutoModeTests
     }
 
     [Fact]
+    public void A_near_path_that_a_busy_machine_makes_slow_is_not_far()
+    {
+        AutoMode auto = New();
+        var path = new SimulatedPath(auto)
+        {
+            RoundTrip = TimeSpan.FromMilliseconds(8), Shortest = TimeSpan.FromMilliseconds(0.02), PerConnection = 35e6,
+        };
+        path.Run(30);
+        Assert.Empty(path.Decisions);
+    }
+
+    [Fact]
     public void Round_trips_that_grow_say_that_the_line_is_full()
     {
         AutoMode auto = New();

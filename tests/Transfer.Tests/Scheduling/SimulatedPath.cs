@@ -13,6 +13,9 @@ internal sealed class SimulatedPath(AutoMode auto)
 
     public TimeSpan RoundTrip { get; set; } = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>What the kernel says the path takes by itself.</summary>
+    public TimeSpan? Shortest { get; set; }
+
     /// <summary>What the disk yields.</summary>
     public double Disk { get; set; } = 2e9;
 
@@ -57,7 +60,7 @@ internal sealed class SimulatedPath(AutoMode auto)
             var measured = new PathMeasurement(
                 interval, (long)(rate * interval.TotalSeconds), (long)(rate * interval.TotalSeconds / ChunkBytes),
                 Math.Max(0, 1 - Disk / path), IsHeldBack, auto.Plan.Connections, capped || !Queues ? RoundTrip : 1.7 * RoundTrip,
-                HasKernel ? new KernelMeasurement(capped ? 0.9 : 0.05, 0, Repeated, IsLossBased) : null,
+                HasKernel ? new KernelMeasurement(capped ? 0.9 : 0.05, 0, Repeated, IsLossBased) : null, Shortest,
                 (long?)(Left -= rate * interval.TotalSeconds));
             Trace.Add((Now, auto.Plan.Connections, rate));
             if (auto.Observe(Now, measured) is { } decision) Decisions.Add(decision);

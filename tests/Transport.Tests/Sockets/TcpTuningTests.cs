@@ -31,6 +31,7 @@ public class TcpTuningTests
         SocketPath measured = Assert.NotNull(tuning.Measure());
         Assert.InRange(measured.SegmentsSent, 1, 100);
         Assert.InRange(measured.RoundTrip, TimeSpan.FromMicroseconds(1), TimeSpan.FromSeconds(5));
+        Assert.InRange(Assert.NotNull(measured.ShortestRoundTrip), TimeSpan.FromMicroseconds(1), TimeSpan.FromSeconds(5));
         Assert.InRange(measured.SendBufferLimited, TimeSpan.Zero, TimeSpan.FromSeconds(5));
 
         near.Abort();

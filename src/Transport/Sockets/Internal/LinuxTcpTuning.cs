@@ -25,7 +25,7 @@ internal sealed class LinuxTcpTuning(Socket socket) : ISocketTuning
     private const int MaxName = 16;
 
     // Offsets in struct tcp_info, which only ever grows; a kernel before 4.10 fills less and is not asked further.
-    private const int RttAt = 68, TotalRetransAt = 100, DataSegsOutAt = 156, BusyAt = 168, WindowLimitedAt = 176, BufferLimitedAt = 184;
+    private const int RttAt = 68, TotalRetransAt = 100, MinRttAt = 148, DataSegsOutAt = 156, BusyAt = 168, WindowLimitedAt = 176, BufferLimitedAt = 184;
     private const int InfoSize = 192;
 
     public string? CongestionControl
@@ -71,6 +71,7 @@ internal sealed class LinuxTcpTuning(Socket socket) : ISocketTuning
         if (Get(TcpInfo, info) < InfoSize) return null;
         return new SocketPath(
             TimeSpan.FromMicroseconds(MemoryMarshal.Read<uint>(info[RttAt..])),
+            MemoryMarshal.Read<uint>(info[MinRttAt..]) is > 0 and < uint.MaxValue and var shortest ? TimeSpan.FromMicroseconds(shortest) : null,
             Time(info[BusyAt..]),
             Time(info[BufferLimitedAt..]),
             Time(info[WindowLimitedAt..]),
