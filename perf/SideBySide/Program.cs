@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using FastShare.SideBySide;
 using FastShare.SideBySide.DotNet;
 using FastShare.SideBySide.Reporting;
@@ -10,6 +11,12 @@ Console.CancelKeyPress += (_, e) =>
     e.Cancel = true;
     stop.Cancel();
 };
+// Its servers and folders must not stay behind either way.
+using PosixSignalRegistration ended = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
+{
+    signal.Cancel = true;
+    stop.Cancel();
+});
 
 if (await Peers.TryRunAsync(args, stop.Token)) return 0;
 Settings settings;
