@@ -13,6 +13,12 @@ internal sealed class FairShare : IDisposable
     /// <summary>How long a chunk's write may take and still count as one of those under way.</summary>
     private static readonly TimeSpan Overdue = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>
+    /// Transfers to one peer that are under way at once; the others wait for a place, in the order of coming. Half of what a receiver
+    /// takes from one peer by default (<see cref="IncomingLimits.TransfersPerPeer"/>), so that it refuses none of them.
+    /// </summary>
+    public const int MaxTransfers = 8;
+
     private readonly TimeProvider _time;
     private readonly Lock _gate = new();
     private readonly Dictionary<WeightedFlow, List<int>> _lanes = []; // guarded by _gate: the connection of each lane
@@ -26,6 +32,9 @@ internal sealed class FairShare : IDisposable
         _time = time;
         _timer = time.CreateTimer(static share => ((FairShare)share!).Serve(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
+
+    /// <summary>The places of <see cref="MaxTransfers"/> that are free.</summary>
+    public SemaphoreSlim TransferPlaces { get; } = new(MaxTransfers);
 
     /// <summary>A lane of a transfer takes part. To be disposed when the lane ends.</summary>
     /// <param name="flow">The transfer's account.</param>
@@ -41,7 +50,11 @@ internal sealed class FairShare : IDisposable
         return new Turn(this, flow, connection);
     }
 
-    public void Dispose() => _timer.Dispose();
+    public void Dispose()
+    {
+        _timer.Dispose();
+        TransferPlaces.Dispose();
+    }
 
     private ValueTask EnterAsync(Turn turn, int bytes, CancellationToken cancellationToken)
     {

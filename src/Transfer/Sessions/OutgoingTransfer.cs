@@ -15,6 +15,7 @@ internal sealed partial class OutgoingTransfer(
     SendState state,
     ITransferNetwork network,
     SendThrottle throttle,
+    SemaphoreSlim places,
     NodeMemory memory,
     Pulse peersChanged,
     TimeProvider time,
@@ -95,6 +96,34 @@ internal sealed partial class OutgoingTransfer(
     private async Task MoveAsync(CancellationToken cancellationToken)
     {
         ITransferStream stream = await ReachAsync(cancellationToken).ConfigureAwait(false);
+        if (!places.Wait(0, CancellationToken.None))
+        {
+            // Nothing was said on it yet, and it would not be left waiting.
+            await stream.DisposeAsync().ConfigureAwait(false);
+            await places.WaitAsync(cancellationToken).ConfigureAwait(false);
+            try
+            {
+                stream = await ReachAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch
+            {
+                places.Release();
+                throw;
+            }
+        }
+
+        try
+        {
+            await MoveOverAsync(stream, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            places.Release();
+        }
+    }
+
+    private async Task MoveOverAsync(ITransferStream stream, CancellationToken cancellationToken)
+    {
         Transfer.Meter.Start();
         bool resume = false;
         for (int failures = 0; ;)

@@ -80,7 +80,7 @@ internal sealed partial class TransferEngine : IAsyncDisposable
         try
         {
             var throttle = new SendThrottle(transfer.Gate, share, transfer.Rate, Rate, () => (int)transfer.Priority);
-            var outgoing = new OutgoingTransfer(state, _network, throttle, _memory, PeersChanged, _time, _blocks, _logger);
+            var outgoing = new OutgoingTransfer(state, _network, throttle, share.TransferPlaces, _memory, PeersChanged, _time, _blocks, _logger);
             await outgoing.RunAsync(_stop.Token).ConfigureAwait(false);
         }
         finally

@@ -34,6 +34,34 @@ public sealed class LateReceiverTests : IDisposable
     }
 
     [Fact]
+    public async Task More_transfers_than_a_receiver_takes_at_once_wait_for_each_other()
+    {
+        await using FastShareNode sender = await StartSenderAsync();
+        using PeerIdentity identity = PeerIdentity.Generate();
+        Transfer[] queued = [.. Enumerable.Range(0, 100).Select(i => sender.Send(identity.PeerId, [AddFile($"file{i}", 100 * i)]))];
+
+        await using FastShareNode receiver = await StartReceiverAsync(identity);
+        await Task.WhenAll(queued.Select(transfer => transfer.Completion));
+        Assert.Equal(1, sender.Swarm.DialCount(identity.PeerId));
+        Assert.Equal(100, Directory.GetFiles(Path.Combine(_root, "target")).Length);
+    }
+
+    [Fact]
+    public async Task Cancelling_one_that_waits_for_a_place_leaves_the_others_theirs()
+    {
+        await using FastShareNode sender = await StartSenderAsync();
+        using PeerIdentity identity = PeerIdentity.Generate();
+        Transfer[] queued = [.. Enumerable.Range(0, 40).Select(i => sender.Send(identity.PeerId, [AddFile($"file{i}", 100 * i)]))];
+        await using FastShareNode receiver = await StartReceiverAsync(identity);
+        foreach (Transfer transfer in queued[20..]) await transfer.CancelAsync();
+        await Task.WhenAll(queued[..20].Select(transfer => transfer.Completion));
+        foreach (Transfer transfer in queued) await Task.WhenAny(transfer.Completion);
+
+        await sender.Send(identity.PeerId, [AddFile("last", 1)]).Completion;
+        Assert.True(File.Exists(Path.Combine(_root, "target", "last")));
+    }
+
+    [Fact]
     public async Task Each_waits_as_long_as_its_own_budget_and_no_longer()
     {
         await using FastShareNode sender = await StartSenderAsync();
