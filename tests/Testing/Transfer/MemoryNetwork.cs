@@ -28,15 +28,6 @@ internal sealed class MemoryNetwork
     /// <summary>Links made so far.</summary>
     public int LinksMade { get; private set; }
 
-    /// <summary>What all links have carried, in both directions.</summary>
-    public long BytesCarried
-    {
-        get
-        {
-            lock (_gate) return _links.Values.Concat(_private).Sum(static link => link.BytesCarried);
-        }
-    }
-
     public MemoryNode AddNode()
     {
         using PeerIdentity identity = PeerIdentity.Generate();
