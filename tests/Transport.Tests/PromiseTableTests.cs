@@ -1,5 +1,5 @@
-using FastShare.Testing;
 using System.Text.RegularExpressions;
+using FastShare.Testing;
 
 namespace FastShare.Transport.Tests;
 

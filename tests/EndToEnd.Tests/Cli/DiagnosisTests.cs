@@ -121,7 +121,8 @@ public sealed class DiagnosisTests
             5, Up(1, 100 * Mbit) with { WaitingForPath = 0.9 }, Up(4, 100 * Mbit), Down(1, 20 * Mbit) with { WaitingForBytes = 0.95 },
             Down(4, 20 * Mbit)),
         "loopback on two cores" => Measured(
-            0.1, Busy(Up(1, 1.4e9)), Busy(Up(4, 1.5e9)), Busy(Down(1, 1.4e9)), Busy(Down(4, 1.5e9))) with { Processors = 2 },
+            0.1, Busy(Up(1, 1.4e9)), Busy(Up(4, 1.5e9)), Busy(Down(1, 1.4e9)), Busy(Down(4, 1.5e9))) with
+        { Processors = 2 },
         "one core of eight" => Measured(
             0.2, Up(1, 1.5e9) with { Cores = 0.97 }, Up(4, 4.5e9) with { Cores = 3 }, Down(1, 1.5e9) with { Cores = 0.97 },
             Down(4, 4.5e9) with { Cores = 3 }),

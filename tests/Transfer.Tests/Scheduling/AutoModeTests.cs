@@ -33,7 +33,9 @@ public class AutoModeTests
         AutoMode auto = New();
         var path = new SimulatedPath(auto)
         {
-            RoundTrip = TimeSpan.FromMilliseconds(8), Shortest = TimeSpan.FromMilliseconds(0.02), PerConnection = 35e6,
+            RoundTrip = TimeSpan.FromMilliseconds(8),
+            Shortest = TimeSpan.FromMilliseconds(0.02),
+            PerConnection = 35e6,
         };
         path.Run(30);
         Assert.Empty(path.Decisions);
