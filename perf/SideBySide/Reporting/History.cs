@@ -21,7 +21,7 @@ internal static class History
         var line = new HistoryLine(
             results.Commit, results.Time,
             rows.Where(entry => !entry.Row.IsReference && entry.Scenario.Reference is not null).ToDictionary(entry => entry.Key, entry => Math.Round(entry.Scenario.Ratio(entry.Row)!.Value, 3)),
-            rows.Where(entry => entry.Row.Name.StartsWith("fastshare", StringComparison.Ordinal)).ToDictionary(entry => entry.Key, entry => Math.Round(entry.Row.CpuPerGigabyte(entry.Scenario.Bytes), 3)));
+            rows.Where(entry => entry.Row.Name.StartsWith("fastshare", StringComparison.Ordinal) && entry.Scenario.Bytes > 0).ToDictionary(entry => entry.Key, entry => Math.Round(entry.Row.CpuPerGigabyte(entry.Scenario.Bytes), 3)));
         var compact = new ResultsJson(new JsonSerializerOptions(ResultsJson.Default.Options) { WriteIndented = false });
         File.AppendAllText(path, JsonSerializer.Serialize(line, compact.HistoryLine) + "\n");
     }

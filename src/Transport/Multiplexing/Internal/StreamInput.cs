@@ -273,10 +273,9 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
                 if (_ending == Ending.Open)
                 {
                     TimeSpan now = _connection.Now;
-                    TimeSpan? roundTrip = _connection.Pings.PathRoundTripTime;
-                    uint most = _connection.Crowding.LargestCredit(_openedAt, now, roundTrip);
+                    uint most = _connection.Crowding.LargestCredit(_openedAt, now, _connection.Pings.PathRoundTripTime);
                     credit = _window.Replenish(
-                        _unread, now, roundTrip, most, _connection.Options.MaxStreamWindow, _connection.WindowGrowth);
+                        _unread, now, _connection.RoundTripTime, most, _connection.Options.MaxStreamWindow, _connection.WindowGrowth);
                 }
             }
         }
