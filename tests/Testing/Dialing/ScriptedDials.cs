@@ -96,6 +96,13 @@ internal sealed class ScriptedDials : IDialHost<string>, IAsyncDisposable
         await Eventually.BecomesTrueAsync(() => Dialed.Count + Dialer.Table.InLine >= dials, "every dial has a place");
     }
 
+    /// <summary>The first failure the dialer tells of, which it does after it has told those who waited for the dial.</summary>
+    public async Task<TransportException> FirstFailureAsync()
+    {
+        await Eventually.BecomesTrueAsync(() => !_failures.IsEmpty, "a failed dial is told");
+        return Failures[0];
+    }
+
     /// <summary>The number of connections to the peer when the next one is established.</summary>
     public Task<int> WhenEstablishedAsync() => _established.Task;
 

@@ -171,7 +171,8 @@ public sealed class DialerTests
         }
 
         Assert.Contains(Peer.ToString(), error.Message, StringComparison.Ordinal);
-        Assert.Equal([error], net.Failures);
+        Assert.Same(error, await net.FirstFailureAsync());
+        Assert.Single(net.Failures);
     }
 
     [Fact]

@@ -94,7 +94,7 @@ public sealed class RedialBackoffTests
         await Assert.ThrowsAsync<TransportException>(() => net.ConnectAsync(Peer, [Near(1)], Token));
         RedialPause pause = net.Dialer.Table.PauseOf(Peer, net.Dialer.Now)!;
         Assert.Equal((Ms(200), 1), (pause.Until, pause.Failures));
-        Assert.Same(net.Failures[0], pause.Why);
+        Assert.Same(await net.FirstFailureAsync(), pause.Why);
         net.At(Address(1)).Works();
         return net;
     }
