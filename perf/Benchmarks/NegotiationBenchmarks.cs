@@ -8,12 +8,12 @@ namespace FastShare.Benchmarks;
 [MemoryDiagnoser]
 public class NegotiationBenchmarks
 {
-    private static readonly string[] _proposals = [ProtocolIds.NoiseAesGcm, ProtocolIds.Noise];
+    private static readonly string[] _proposals = [ProtocolIds.NoiseAegis, ProtocolIds.Noise];
     private readonly (MemoryByteChannel Dialer, MemoryByteChannel Listener) _channels = MemoryByteChannel.CreatePair(checkChanges: false);
 
     /// <summary>The first proposal is taken.</summary>
     [Benchmark]
-    public Task<string> Agree() => NegotiateAsync(ProtocolIds.NoiseAesGcm);
+    public Task<string> Agree() => NegotiateAsync(ProtocolIds.NoiseAegis);
 
     /// <summary>The first proposal is refused, the second one taken.</summary>
     [Benchmark]

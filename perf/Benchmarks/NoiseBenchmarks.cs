@@ -18,7 +18,7 @@ public class NoiseBenchmarks
     private NoiseRecordOpener _opener = null!;
 
     /// <summary>The cipher, by its Noise name.</summary>
-    [Params("AESGCM", "ChaChaPoly")]
+    [Params("AEGIS128L", "AESGCM", "ChaChaPoly")]
     public string Cipher { get; set; } = "";
 
     [GlobalSetup]
@@ -64,7 +64,7 @@ public class NoiseBenchmarks
 
     private NoiseCipherState State()
     {
-        NoiseSuite suite = Cipher == "AESGCM" ? NoiseSuite.AesGcm : NoiseSuite.ChaChaPoly;
+        NoiseSuite suite = Cipher switch { "AEGIS128L" => NoiseSuite.Aegis, "AESGCM" => NoiseSuite.AesGcm, _ => NoiseSuite.ChaChaPoly };
         return new NoiseCipherState(suite.CreateAead(new byte[NoiseAead.KeyLength]));
     }
 

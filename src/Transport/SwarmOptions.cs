@@ -11,11 +11,20 @@ namespace FastShare.Transport;
 /// <summary>How connections are secured.</summary>
 public enum SecurityMode
 {
-    /// <summary>Noise, with AES-256-GCM between FastShare nodes whose processors have AES instructions. The default.</summary>
+    /// <summary>
+    /// Noise. Between FastShare nodes whose processors have AES instructions its cipher is AEGIS-128L, with every other libp2p peer
+    /// ChaCha20-Poly1305. The default.
+    /// </summary>
     Noise,
 
     /// <summary>No encryption and no authentication, for benchmarks. Both sides must ask for it.</summary>
     InsecurePlaintext,
+
+    /// <summary>
+    /// Noise with AES-256-GCM (NIST SP 800-38D) instead of AEGIS-128L. A listener in the mode <see cref="Noise"/> accepts it; if the
+    /// dialer is in that mode and this side listens, ChaCha20-Poly1305 remains.
+    /// </summary>
+    NoiseAesGcm,
 }
 
 /// <summary>Settings of a <see cref="Swarm"/>. Every value is checked when it is set.</summary>

@@ -9,7 +9,10 @@ public static class ProtocolIds
     /// <summary>Noise XX with ChaCha20-Poly1305 (libp2p noise specification).</summary>
     public const string Noise = "/noise";
 
-    /// <summary>The same handshake with AES-256-GCM, between FastShare nodes.</summary>
+    /// <summary>The same handshake with AEGIS-128L, between FastShare nodes.</summary>
+    public const string NoiseAegis = "/fastshare/noise-aegis128l/1";
+
+    /// <summary>The same handshake with AES-256-GCM, between FastShare nodes where one of them asks for it.</summary>
     public const string NoiseAesGcm = "/fastshare/noise-aesgcm/1";
 
     /// <summary>Plaintext 2.0 (libp2p plaintext specification).</summary>

@@ -15,22 +15,22 @@ public sealed class NoiseChannelPropertyTests
         Gen.Int[4090, 4100],
         Gen.Int[65_500, 65_540],
         Gen.Int[1, 256 << 10],
-        Gen.OneOf<int>(1, 2, 12, 16, 4096, 4097, 65_519, 65_520, 131_038, 256 << 10));
+        Gen.OneOf<int>(1, 2, 12, 16, 4096, 4097, 65_503, 65_504, 65_519, 65_520, 131_006, 256 << 10));
 
     [Fact]
     public void Whatever_the_sizes_what_is_written_is_read()
     {
         Gen<int> capacities = Gen.OneOf(1 << 20, 70_000, 5_000), receives = Gen.OneOf(int.MaxValue, 100_000, 1_447);
-        Gen.Select(Size.Array[1, 12], Size.Array[1, 8], capacities, receives, Gen.Bool)
+        Gen.Select(Size.Array[1, 12], Size.Array[1, 8], capacities, receives, Gen.OneOf(NoiseSuite.Aegis, NoiseSuite.AesGcm, NoiseSuite.ChaChaPoly))
             .Sample(
-                (writes, reads, capacity, maxReceive, aes) =>
+                (writes, reads, capacity, maxReceive, suite) =>
                 {
                     // A thousand reads are enough of any size.
                     while (writes.Length > 1 && writes.Sum() > reads.Average() * 1000) writes = writes[1..];
                     BlockPool pool = PoisonedPool();
                     (MemoryConnection left, MemoryConnection right) = DuplexPair.Create(capacity, maxReceive);
                     (NoiseChannel sender, NoiseChannel receiver) = NoisePair(
-                        left, right, aes ? NoiseSuite.AesGcm : NoiseSuite.ChaChaPoly, pool);
+                        left, right, suite, pool);
                     byte[] data = RandomBytes(writes.Sum(), writes.Length);
                     Task send = Task.Run(() => SendAll(sender, data, writes));
                     byte[] received = ReceiveAll(receiver, reads, data.Length).GetAwaiter().GetResult();

@@ -8,7 +8,7 @@ namespace FastShare.Transport.Tests.Security;
 
 public sealed class NoiseChannelTests
 {
-    private const int MaxPlaintext = 65519;
+    private const int MaxPlaintext = 65535 - 32;
 
     /// <summary>Plaintext sizes of the records that lie in a connection.</summary>
     private static async Task<List<int>> RecordSizes(MemoryConnection connection, int wireBytes)
@@ -19,7 +19,7 @@ public sealed class NoiseChannelTests
         {
             int length = BinaryPrimitives.ReadUInt16BigEndian(await peer.ReceiveAsync(2));
             await peer.ReceiveAsync(length);
-            sizes.Add(length - 16);
+            sizes.Add(length - 32);
             wireBytes -= 2 + length;
         }
 
@@ -33,12 +33,12 @@ public sealed class NoiseChannelTests
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
         NoiseChannel channel = NoiseEnd(left, 1, 2);
         for (int i = 0; i < 5; i++) channel.Write(RandomBytes(12));
-        Assert.Equal(60 + 18, channel.Pending);
+        Assert.Equal(60 + 34, channel.Pending);
         channel.Write(RandomBytes(10_000));
         channel.Write(RandomBytes(12));
         channel.Write(RandomBytes(4096));
         int pending = channel.Pending;
-        Assert.Equal(60 + 10_000 + 4108 + (3 * 18), pending);
+        Assert.Equal(60 + 10_000 + 4108 + (3 * 34), pending);
         await channel.FlushAsync(CancellationToken.None);
         Assert.Equal(0, channel.Pending);
         Assert.Equal(1, left.Sends);

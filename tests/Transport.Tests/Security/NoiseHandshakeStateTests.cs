@@ -38,10 +38,16 @@ public sealed class NoiseHandshakeStateTests
     [Theory]
     [InlineData("/noise", V.Cacophony.HandshakeHash)]
     [InlineData("/fastshare/noise-aesgcm/1", V.AesGcm.HandshakeHash)]
+    [InlineData("/fastshare/noise-aegis128l/1", V.Aegis.HandshakeHash)]
     public void The_published_vectors_come_out_byte_for_byte(string protocol, string handshakeHash)
     {
-        NoiseSuite suite = protocol == "/noise" ? NoiseSuite.ChaChaPoly : NoiseSuite.AesGcm;
-        string[] ciphertexts = protocol == "/noise" ? V.Cacophony.Ciphertexts : V.AesGcm.Ciphertexts;
+        NoiseSuite suite = SecurityFixture.Suite(protocol);
+        string[] ciphertexts = protocol switch
+        {
+            "/noise" => V.Cacophony.Ciphertexts,
+            "/fastshare/noise-aesgcm/1" => V.AesGcm.Ciphertexts,
+            _ => V.Aegis.Ciphertexts,
+        };
         using NoiseHandshakeState initiator = Initiator(suite, V.Cacophony.Prologue);
         using NoiseHandshakeState responder = Responder(suite, V.Cacophony.Prologue);
         Exchange(initiator, responder, V.Cacophony.Payloads[0], ciphertexts[0]);
@@ -59,7 +65,7 @@ public sealed class NoiseHandshakeStateTests
         void Transport(NoiseCipherState send, NoiseCipherState receive, int index)
         {
             byte[] plaintext = Hex(V.Cacophony.Payloads[index]);
-            byte[] ciphertext = new byte[plaintext.Length + NoiseAead.TagLength];
+            byte[] ciphertext = new byte[plaintext.Length + send.TagLength];
             send.Seal(default, plaintext, ciphertext);
             Assert.Equal(ciphertexts[index], Convert.ToHexStringLower(ciphertext));
             byte[] opened = new byte[plaintext.Length];
@@ -177,11 +183,14 @@ public sealed class NoiseHandshakeStateTests
         Assert.Throws<InvalidOperationException>(() => Read(initiator, new byte[100]));
     }
 
-    [Fact]
-    public void Suites_do_not_mix()
+    [Theory]
+    [InlineData("/noise", "/fastshare/noise-aesgcm/1")]
+    [InlineData("/noise", "/fastshare/noise-aegis128l/1")]
+    [InlineData("/fastshare/noise-aesgcm/1", "/fastshare/noise-aegis128l/1")]
+    public void Suites_do_not_mix(string first, string other)
     {
-        using NoiseHandshakeState initiator = Initiator(NoiseSuite.ChaChaPoly);
-        using NoiseHandshakeState responder = Responder(NoiseSuite.AesGcm);
+        using NoiseHandshakeState initiator = Initiator(SecurityFixture.Suite(first));
+        using NoiseHandshakeState responder = Responder(SecurityFixture.Suite(other));
         Read(responder, Write(initiator, ""));
         byte[] second = Write(responder, "00");
         Assert.Equal(TransportError.HandshakeFailed, Assert.Throws<TransportException>(() => Read(initiator, second)).Error);

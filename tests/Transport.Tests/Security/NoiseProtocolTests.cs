@@ -71,11 +71,13 @@ public sealed class NoiseProtocolTests
     [Theory]
     [InlineData(ProtocolIds.Noise, int.MaxValue)]
     [InlineData(ProtocolIds.Noise, 1)]
+    [InlineData(ProtocolIds.NoiseAegis, int.MaxValue)]
+    [InlineData(ProtocolIds.NoiseAegis, 1)]
     [InlineData(ProtocolIds.NoiseAesGcm, int.MaxValue)]
     [InlineData(ProtocolIds.NoiseAesGcm, 1)]
     public async Task Both_sides_agree_however_the_bytes_arrive(string protocol, int maxReceive)
     {
-        NoiseSuite suite = protocol == ProtocolIds.Noise ? NoiseSuite.ChaChaPoly : NoiseSuite.AesGcm;
+        NoiseSuite suite = Suite(protocol);
         (MemoryConnection left, MemoryConnection right) = DuplexPair.Create(maxReceive: maxReceive);
         BlockPool pool = PoisonedPool();
         Task<SecuredChannel> dial = Dial(left, Bob.PeerId, new NoiseProtocol(Alice, suite, pool));

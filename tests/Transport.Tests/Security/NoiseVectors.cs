@@ -96,6 +96,7 @@ internal static class NoiseVectors
 
         public const string FirstFromResponderSealed = "001cd5154cb953b58115d4145d344f4aaf20fa849fc421c17cc41a9572d3";
     }
+
     /// <summary>As <see cref="Cacophony"/> with AES-256-GCM; computed by independent code that reproduces that vector.</summary>
     public static class AesGcm
     {
@@ -111,6 +112,25 @@ internal static class NoiseVectors
             "bc3fa77f6aca3e8466d7dc6bea10013e88a6a29add5132b461806c",
             "250b01074cdfe0df2ecf8ccbf1737b15a2ddb5b52fd9a396604e9c793cee3b3bb9",
             "449d4d433b3cdc3d02bf6fc881774b9df54366ebcffb9689bb13f14709822cd7ef42bcdb4d",
+        ];
+    }
+
+    /// <summary>As <see cref="AesGcm"/> with AEGIS-128L; computed by the same code with an AEGIS that reproduces the draft's vectors.</summary>
+    public static class Aegis
+    {
+        public const string HandshakeHash = "4e0c6a3c281d8e6feb3024fd08f5f48586b187f3cc06b014b41540f965e1db8b";
+
+        public static readonly string[] Ciphertexts =
+        [
+            "ca35def5ae56cec33dc2036731ab14896bc4c75dbb07a61f879f8e3afa4c79444c756477696720766f6e204d69736573",
+            "95ebc60d2b1fa672c1f46a8aa265ef51bfe38e7ccb39ec5be34069f144808843fdea52425ce3510d600ed9b28485ece0fa29f261d24a540d4116feb0"
+                + "ffa55a55ea9a2626b417a4bd8f08ba45a3b450d623815577658ff2d947feff9f3e62db1017024f70cfe8fac7f3486c471d1a6611d9d7ca7f73a6048b"
+                + "a16080c6049faa9f2236949083e35902402763c5af8a5c",
+            "b3ebc630cb50b9186d7e3e88b010948fd65f56d65c53244841d9225120e03c3045a869b4102a04c4ad9e5747c2032d66dd23f9a1b3c0004898608046"
+                + "0411eb45e519a167f5d9abb4c81e59bff66168a6f4cbc94fee2199174e5f13135c451ea33ec37d96caf714ece9f10c",
+            "a008bcdca838d5ba82eee62da1c46cc121b21e32779b11e1d86e0eb95dd71ae4c94c7879755a547126002f",
+            "8f7218c664b7eecff18be0ca075fe70bf6af207be1e570291a03d336647a173e2e2c705b00d8365dbadc63ea1f76c4a951",
+            "1ae2fc74599d6b6ea57486063641053b72fd07c24551171efd5bffaf94fae3011b87f963180cc74cb23d20c2bb86d34c7cc6765a10",
         ];
     }
 }

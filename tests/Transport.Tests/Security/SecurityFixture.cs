@@ -28,17 +28,21 @@ internal static class SecurityFixture
         MemoryConnection connection, byte sendKey, byte receiveKey, NoiseSuite? suite = null, BlockPool? pool = null, ulong nonce = 0) =>
         new(new PlainChannel(connection, pool), Cipher(sendKey, suite, nonce), Cipher(receiveKey, suite, nonce), Bob.PeerId, pool);
 
+    /// <summary>The suite that goes by a protocol id.</summary>
+    public static NoiseSuite Suite(string protocolId) =>
+        ((NoiseSuite[])[NoiseSuite.ChaChaPoly, NoiseSuite.AesGcm, NoiseSuite.Aegis]).Single(suite => suite.ProtocolId == protocolId);
+
     public static NoiseCipherState Cipher(byte key, NoiseSuite? suite = null, ulong nonce = 0)
     {
         byte[] bytes = new byte[NoiseAead.KeyLength];
         bytes.AsSpan().Fill(key);
-        return new NoiseCipherState((suite ?? NoiseSuite.AesGcm).CreateAead(bytes), nonce);
+        return new NoiseCipherState((suite ?? NoiseSuite.Aegis).CreateAead(bytes), nonce);
     }
 
     /// <summary>One sealed record with its length prefix.</summary>
     public static byte[] Record(NoiseCipherState cipher, ReadOnlySpan<byte> plaintext)
     {
-        byte[] record = new byte[plaintext.Length + NoiseRecordSealer.Overhead];
+        byte[] record = new byte[2 + plaintext.Length + cipher.TagLength];
         cipher.Seal(default, plaintext, record.AsSpan(2));
         record[0] = (byte)((record.Length - 2) >> 8);
         record[1] = (byte)(record.Length - 2);

@@ -1,6 +1,8 @@
 using System.IO.Hashing;
 using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
+using NSec.Cryptography;
+using ChaCha20Poly1305 = System.Security.Cryptography.ChaCha20Poly1305;
 
 namespace FastShare.Cli.Bench;
 
@@ -31,6 +33,14 @@ internal static class LocalLimits
         byte[] plain = new byte[RecordBytes], sealedBytes = new byte[RecordBytes], tag = new byte[16], nonce = new byte[12];
         byte[] key = RandomNumberGenerator.GetBytes(32);
         // the same nonce again and again: nothing of this leaves the machine
+        if (security.Contains("aegis", StringComparison.Ordinal))
+        {
+            AeadAlgorithm aegis = AeadAlgorithm.Aegis128L;
+            using var aegisKey = Key.Create(aegis);
+            byte[] tagged = new byte[RecordBytes + aegis.TagSize], counter = new byte[aegis.NonceSize];
+            return Measure(time, RecordBytes, () => aegis.Encrypt(aegisKey, counter, default, plain, tagged), cancellationToken);
+        }
+
         if (security.Contains("aesgcm", StringComparison.Ordinal))
         {
             using var aes = new AesGcm(key, tag.Length);

@@ -1,5 +1,4 @@
 using System.Runtime.Intrinsics.X86;
-using System.Security.Cryptography;
 using FastShare.Transport.Buffers;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Protocols;
@@ -27,8 +26,8 @@ internal sealed class ConnectionUpgrader
     /// <summary>An upgrader for one node.</summary>
     /// <param name="options">Identity, security mode, deadline and clock.</param>
     /// <param name="pool">Where the channels' blocks come from.</param>
-    /// <param name="preferAes">Whether to propose AES-256-GCM first; null: if the processor has instructions for it.</param>
-    public ConnectionUpgrader(SwarmOptions options, BlockPool? pool = null, bool? preferAes = null)
+    /// <param name="hasAes">Whether ciphers made of AES are worth while; null: if the processor has instructions for it.</param>
+    public ConnectionUpgrader(SwarmOptions options, BlockPool? pool = null, bool? hasAes = null)
     {
         _options = options;
         _pool = pool;
@@ -39,13 +38,18 @@ internal sealed class ConnectionUpgrader
             return;
         }
 
-        var noise = new NoiseProtocol(options.Identity, NoiseSuite.ChaChaPoly, pool);
-        _accepted = AesGcm.IsSupported ? [new NoiseProtocol(options.Identity, NoiseSuite.AesGcm, pool), noise] : [noise];
-        bool offersAes = AesGcm.IsSupported && (preferAes ?? HasAesInstructions);
-        _offered = offersAes ? [ProtocolIds.NoiseAesGcm, ProtocolIds.Noise] : [ProtocolIds.Noise];
+        NoiseSuite[] suites = (hasAes ?? HasAesInstructions, options.Security) switch
+        {
+            (false, _) => [NoiseSuite.ChaChaPoly],
+            (_, SecurityMode.NoiseAesGcm) => [NoiseSuite.AesGcm, NoiseSuite.ChaChaPoly],
+            _ => [NoiseSuite.Aegis, NoiseSuite.AesGcm, NoiseSuite.ChaChaPoly],
+        };
+        _accepted = [.. suites.Select(suite => new NoiseProtocol(options.Identity, suite, pool))];
+        // One faster cipher and the common one: each that a peer does not know costs a round trip.
+        _offered = [.. suites.Select(suite => suite.ProtocolId).Take(1), .. suites.Length > 1 ? [ProtocolIds.Noise] : (string[])[]];
     }
 
-    // Without them AES-GCM is slower than ChaCha20-Poly1305, and on some processors not constant in time.
+    // Without them AEGIS and AES-GCM are slower than ChaCha20-Poly1305, and on some processors not constant in time.
     private static bool HasAesInstructions => (X86Aes.IsSupported && Pclmulqdq.IsSupported) || ArmAes.IsSupported;
 
     /// <summary>Upgrades <paramref name="connection"/>, which it takes over: on failure it is aborted and disposed.</summary>

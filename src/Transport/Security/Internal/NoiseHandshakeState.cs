@@ -54,8 +54,8 @@ internal sealed class NoiseHandshakeState : IDisposable
     public int Overhead => _message switch
     {
         0 => NoiseKeyPair.Length,
-        1 => (2 * NoiseKeyPair.Length) + (2 * NoiseAead.TagLength),
-        _ => NoiseKeyPair.Length + (2 * NoiseAead.TagLength),
+        1 => (2 * NoiseKeyPair.Length) + (2 * _suite.TagLength),
+        _ => NoiseKeyPair.Length + (2 * _suite.TagLength),
     };
 
     /// <summary>Writes this side's next message and returns its length, <see cref="Overhead"/> more than the payload's.</summary>
@@ -161,7 +161,7 @@ internal sealed class NoiseHandshakeState : IDisposable
     // EncryptAndHash: before the first key agreement the text goes as it is.
     private void WriteSealed(ReadOnlySpan<byte> plaintext, ref Span<byte> rest)
     {
-        Span<byte> target = rest[..(plaintext.Length + (_cipher is null ? 0 : NoiseAead.TagLength))];
+        Span<byte> target = rest[..(plaintext.Length + (_cipher is null ? 0 : _suite.TagLength))];
         if (_cipher is null) plaintext.CopyTo(target);
         else _cipher.Seal(_hash, plaintext, target);
         MixHash(target);
@@ -171,7 +171,7 @@ internal sealed class NoiseHandshakeState : IDisposable
     // DecryptAndHash.
     private void ReadSealed(ref ReadOnlySpan<byte> message, Span<byte> plaintext)
     {
-        ReadOnlySpan<byte> source = message[..(plaintext.Length + (_cipher is null ? 0 : NoiseAead.TagLength))];
+        ReadOnlySpan<byte> source = message[..(plaintext.Length + (_cipher is null ? 0 : _suite.TagLength))];
         if (_cipher is null) source.CopyTo(plaintext);
         else if (!_cipher.TryOpen(_hash, source, plaintext)) throw Failed($"its message {_message + 1} does not decrypt");
         MixHash(source);

@@ -6,7 +6,7 @@ using FastShare.Transport.Protocols;
 namespace FastShare.Transport.Security.Internal;
 
 /// <summary>
-/// The libp2p noise handshake, with ChaCha20-Poly1305 for everyone or with AES-256-GCM between FastShare nodes. Thread-safe.
+/// The libp2p noise handshake, with ChaCha20-Poly1305 for everyone or with a faster cipher between FastShare nodes. Thread-safe.
 /// </summary>
 internal sealed class NoiseProtocol(
     PeerIdentity identity, NoiseSuite suite, BlockPool? pool = null, Func<NoiseKeyPair>? createKey = null) : ISecurityProtocol

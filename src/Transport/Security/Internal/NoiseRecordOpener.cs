@@ -51,7 +51,7 @@ internal sealed class NoiseRecordOpener(NoiseCipherState cipher, BlockPool pool,
         int total = 0;
         while (total < destination.Length && TryPeekRecord(out int length))
         {
-            if (length - NoiseAead.TagLength > destination.Length - total)
+            if (length - cipher.TagLength > destination.Length - total)
             {
                 if (total > 0) break;
                 OpenInPlace(length);
@@ -85,13 +85,13 @@ internal sealed class NoiseRecordOpener(NoiseCipherState cipher, BlockPool pool,
         length = 0;
         if (_end - _start < LengthPrefix) return false;
         length = BinaryPrimitives.ReadUInt16BigEndian(_block.Span[_start..]);
-        return length < NoiseAead.TagLength || _end - _start >= LengthPrefix + length; // too short: refused without waiting
+        return length < cipher.TagLength || _end - _start >= LengthPrefix + length; // too short: refused without waiting
     }
 
     private int OpenInto(Span<byte> destination, int length)
     {
         ReadOnlySpan<byte> record = CheckedRecord(length);
-        int count = length - NoiseAead.TagLength;
+        int count = length - cipher.TagLength;
         if (count == 0 && _emptyInRow == MaxEmptyRecords)
             throw new TransportException(TransportError.ProtocolViolation, $"the peer sent {MaxEmptyRecords} empty records in a row");
         Open(record, destination[..count]);
@@ -103,17 +103,17 @@ internal sealed class NoiseRecordOpener(NoiseCipherState cipher, BlockPool pool,
     {
         ReadOnlySpan<byte> record = CheckedRecord(length);
         int start = _start + LengthPrefix;
-        int count = length - NoiseAead.TagLength;
+        int count = length - cipher.TagLength;
         Open(record, _block.Span.Slice(start, count));
         _plainStart = start;
         _plainCount = count;
         _emptyInRow = 0;
     }
 
-    private ReadOnlySpan<byte> CheckedRecord(int length) => length >= NoiseAead.TagLength
+    private ReadOnlySpan<byte> CheckedRecord(int length) => length >= cipher.TagLength
         ? _block.Span.Slice(_start + LengthPrefix, length)
         : throw new TransportException(
-            TransportError.ProtocolViolation, $"the peer sent a sealed record of {length} bytes; the shortest has {NoiseAead.TagLength}");
+            TransportError.ProtocolViolation, $"the peer sent a sealed record of {length} bytes; the shortest has {cipher.TagLength}");
 
     private void Open(ReadOnlySpan<byte> record, Span<byte> plaintext)
     {

@@ -14,21 +14,20 @@ namespace FastShare.Transport.Security.Internal;
 /// </remarks>
 internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool) : IDisposable
 {
-    /// <summary>Most plaintext in one record, in bytes: Noise's 65535 less the tag. rust, go and js-libp2p all accept it.</summary>
-    public const int MaxPlaintext = ushort.MaxValue - NoiseAead.TagLength;
-
     /// <summary>
     /// Writes, and ends of writes, up to this many bytes join an open record: below it a record of their own costs more than a copy.
     /// </summary>
     public const int SmallWrite = 4 << 10;
 
-    /// <summary>Length field and tag of a record, in bytes.</summary>
-    public const int Overhead = LengthPrefix + NoiseAead.TagLength;
-
     // Batches up to this size make do with this block, and give it back when they are sent: idle connections hold no memory.
     private const int SmallBlock = 64 << 10;
     private const int LengthPrefix = 2;
     private const int NoRecord = -1;
+
+    // Most plaintext in one record: Noise's 65535 bytes less the tag. rust, go and js-libp2p all accept it.
+    private readonly int _maxPlaintext = ushort.MaxValue - cipher.TagLength;
+
+    private readonly int _overhead = LengthPrefix + cipher.TagLength; // what a record has besides its plaintext
 
     private IMemoryOwner<byte>? _owner;
     private Memory<byte> _block;
@@ -37,7 +36,7 @@ internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool)
     private int _openCount; // plaintext in the open record
 
     /// <summary>Bytes on the wire that the batch will take.</summary>
-    public int Pending => _open == NoRecord ? _sealed : _sealed + _openCount + Overhead;
+    public int Pending => _open == NoRecord ? _sealed : _sealed + _openCount + _overhead;
 
     /// <summary>Takes all of <paramref name="data"/> into the batch.</summary>
     /// <exception cref="InvalidOperationException">The batch would outgrow the largest block: it was not sent in time.</exception>
@@ -47,8 +46,8 @@ internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool)
         if (data.Length > SmallWrite) CloseRecord();
         while (data.Length > SmallWrite)
         {
-            int count = Math.Min(data.Length, MaxPlaintext);
-            EnsureRoom(count + Overhead);
+            int count = Math.Min(data.Length, _maxPlaintext);
+            EnsureRoom(count + _overhead);
             Seal(data[..count]);
             data = data[count..];
         }
@@ -58,8 +57,8 @@ internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool)
 
     private void Append(ReadOnlySpan<byte> data)
     {
-        if (_open != NoRecord && _openCount + data.Length > MaxPlaintext) CloseRecord();
-        EnsureRoom((_open == NoRecord ? 0 : _openCount) + data.Length + Overhead);
+        if (_open != NoRecord && _openCount + data.Length > _maxPlaintext) CloseRecord();
+        EnsureRoom((_open == NoRecord ? 0 : _openCount) + data.Length + _overhead);
         if (_open == NoRecord)
         {
             _open = _sealed;
@@ -80,7 +79,7 @@ internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool)
     // The plaintext may stand where its ciphertext goes.
     private void Seal(ReadOnlySpan<byte> plaintext)
     {
-        Span<byte> record = _block.Span.Slice(_sealed, plaintext.Length + Overhead);
+        Span<byte> record = _block.Span.Slice(_sealed, plaintext.Length + _overhead);
         cipher.Seal(default, plaintext, record[LengthPrefix..]);
         BinaryPrimitives.WriteUInt16BigEndian(record, (ushort)(record.Length - LengthPrefix));
         _sealed += record.Length;
