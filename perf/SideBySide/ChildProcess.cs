@@ -1,21 +1,43 @@
+using System.ComponentModel;
 using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace FastShare.SideBySide;
 
-/// <summary>Starts other programs: to their end with their output, or as a server that lives until it is disposed.</summary>
-internal sealed class ChildProcess : IAsyncDisposable
+/// <summary>
+/// Starts other programs: to their end with their output, or as a server that lives until it is disposed. Each leads a session of its own
+/// where there is <c>setsid</c>: Ctrl+C reaches this program only, which ends them.
+/// </summary>
+internal sealed partial class ChildProcess : IAsyncDisposable
 {
+    private const int SigKill = 9;
+    private static readonly string? _setsid = Find("setsid");
+    private static readonly Dictionary<int, Process> _alive = []; // guarded by itself
+    private static Guard? _guard; // set once, before the first child
+
     private readonly Process _process;
+    private readonly bool _session; // leads a session of its own
     private readonly StringBuilder _output = new(); // guarded by itself
     private readonly List<(Func<string, bool> Match, TaskCompletionSource<string> Line)> _waits = []; // guarded by _output
 
-    private ChildProcess(Process process) => _process = process;
+    private ChildProcess(Process process, bool session)
+    {
+        _process = process;
+        _session = session;
+    }
 
     /// <summary>Its process id.</summary>
     public int Id => _process.Id;
 
-    /// <summary>Whether <paramref name="program"/> stands on the path.</summary>
+    /// <summary>Whether it has ended.</summary>
+    public bool HasExited => _process.HasExited;
+
+    /// <summary>Who ends the children if this program cannot.</summary>
+    public static void Use(Guard guard) => _guard = guard;
+
+    /// <summary>Where <paramref name="program"/> stands on the path; null: nowhere.</summary>
     public static string? Find(string program)
     {
         string path = Environment.GetEnvironmentVariable("PATH") + ":/usr/sbin:/sbin";
@@ -25,49 +47,51 @@ internal sealed class ChildProcess : IAsyncDisposable
     /// <summary>Runs a program to its end; returns its standard output and the seconds from start to exit.</summary>
     /// <param name="program">The program.</param>
     /// <param name="arguments">Its arguments.</param>
-    /// <param name="cancellationToken">Kills it.</param>
+    /// <param name="cancellationToken">Kills it and what it started.</param>
     /// <param name="started">Told its process id.</param>
     /// <exception cref="InvalidOperationException">It ended with an exit code other than 0; the message has its output.</exception>
     public static async Task<(string Output, double Seconds)> RunAsync(
         string program, string[] arguments, CancellationToken cancellationToken, Action<int>? started = null)
     {
-        using Process process = Create(program, arguments);
+        cancellationToken.ThrowIfCancellationRequested();
+        using Process process = Create(program, arguments, session: true);
         long start = Stopwatch.GetTimestamp();
-        process.Start();
-        started?.Invoke(process.Id);
-        process.StandardInput.Close();
-        Task<string> output = process.StandardOutput.ReadToEndAsync(cancellationToken);
-        Task<string> errors = process.StandardError.ReadToEndAsync(cancellationToken);
+        Begin(process);
         try
         {
+            started?.Invoke(process.Id);
+            process.StandardInput.Close();
+            Task<string> output = process.StandardOutput.ReadToEndAsync(cancellationToken);
+            Task<string> errors = process.StandardError.ReadToEndAsync(cancellationToken);
             await process.WaitForExitAsync(cancellationToken);
+            double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            if (process.ExitCode == 0) return (await output, seconds);
+            string said = $"{await errors} {await output}".Trim();
+            throw new InvalidOperationException(string.Create(
+                CultureInfo.InvariantCulture, $"{program} ended with {process.ExitCode}{(said.Length > 0 ? ": " : "")}{said} ({string.Join(' ', arguments)})"));
         }
-        catch (OperationCanceledException)
+        finally
         {
-            process.Kill(entireProcessTree: true);
-            throw;
+            await EndAsync(process, session: true);
         }
-
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        if (process.ExitCode != 0)
-            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {await errors} {await output}");
-        return (await output, seconds);
     }
 
     /// <summary>Starts a program that stays.</summary>
-    public static ChildProcess Start(string program, params string[] arguments)
+    public static ChildProcess Start(string program, params string[] arguments) => Start(program, arguments, session: true);
+
+    /// <summary>Likewise, without the detour over <c>setsid</c>: for those whose start is timed.</summary>
+    public static ChildProcess StartAtOnce(string program, params string[] arguments) => Start(program, arguments, session: false);
+
+    /// <summary>Ends every child that is still there.</summary>
+    public static async Task EndAllAsync()
     {
-        Process process = Create(program, arguments);
-        var child = new ChildProcess(process);
-        process.OutputDataReceived += (_, e) => child.Append(e.Data);
-        process.ErrorDataReceived += (_, e) => child.Append(e.Data);
-        process.Start();
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        return child;
+        Process[] left;
+        lock (_alive) left = [.. _alive.Values];
+        foreach (Process process in left) await EndAsync(process, session: false);
     }
 
     /// <summary>Waits for a line of output that satisfies <paramref name="match"/>.</summary>
+    /// <exception cref="InvalidOperationException">None came within 20 s, or it ended; the message has its output.</exception>
     public async Task<string> WaitForLineAsync(Func<string, bool> match, CancellationToken cancellationToken)
     {
         var line = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -95,44 +119,97 @@ internal sealed class ChildProcess : IAsyncDisposable
     /// <summary>Asks it to end, as Ctrl-C would, and waits until it has.</summary>
     public async Task InterruptAsync()
     {
-        using (Process kill = Process.Start("kill", ["-INT", Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
+        using (Process kill = Process.Start("kill", ["-INT", Id.ToString(CultureInfo.InvariantCulture)]))
             await kill.WaitForExitAsync();
         await _process.WaitForExitAsync();
     }
 
-    private async Task<string> ArriveAsync(TaskCompletionSource<string> line, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await line.Task.WaitAsync(TimeSpan.FromSeconds(20), cancellationToken);
-        }
-        catch (TimeoutException)
-        {
-            lock (_output) throw new InvalidOperationException($"{_process.StartInfo.FileName} did not get ready: {_output}");
-        }
-    }
-
     public async ValueTask DisposeAsync()
     {
-        if (!_process.HasExited)
-        {
-            _process.Kill(entireProcessTree: true);
-            await _process.WaitForExitAsync();
-        }
-
+        await EndAsync(_process, _session && !_process.HasExited);
         _process.Dispose();
     }
 
-    private static Process Create(string program, string[] arguments) => new()
+    private static ChildProcess Start(string program, string[] arguments, bool session)
     {
-        StartInfo = new ProcessStartInfo(program, arguments)
+        Process process = Create(program, arguments, session);
+        var child = new ChildProcess(process, session);
+        process.OutputDataReceived += (_, e) => child.Append(e.Data);
+        process.ErrorDataReceived += (_, e) => child.Append(e.Data);
+        Begin(process);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+        return child;
+    }
+
+    private static void Begin(Process process)
+    {
+        process.Start();
+        lock (_alive) _alive.Add(process.Id, process);
+        _guard?.Started(process.Id);
+    }
+
+    // With everything that it started; what its session's group still holds only where its number cannot be another's by now.
+    private static async Task EndAsync(Process process, bool session)
+    {
+        lock (_alive)
         {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            UseShellExecute = false,
-        },
-    };
+            if (!_alive.TryGetValue(process.Id, out Process? known) || known != process) return;
+        }
+
+        try
+        {
+            if (!process.HasExited) process.Kill(entireProcessTree: true);
+        }
+        catch (Exception e) when (e is InvalidOperationException or Win32Exception or AggregateException)
+        {
+            // it ended meanwhile
+        }
+
+        await process.WaitForExitAsync();
+        if (session && _setsid is not null) _ = Kill(-process.Id, SigKill); // nobody left is an error, and fine
+        _guard?.Ended(process.Id);
+        lock (_alive) _alive.Remove(process.Id);
+    }
+
+    private async Task<string> ArriveAsync(TaskCompletionSource<string> line, CancellationToken cancellationToken)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        try
+        {
+            Task exit = _process.WaitForExitAsync(ended.Token); // its output has come by then
+            await Task.WhenAny(line.Task, exit).WaitAsync(TimeSpan.FromSeconds(20), cancellationToken);
+            if (line.Task.IsCompleted) return await line.Task;
+        }
+        catch (TimeoutException)
+        {
+        }
+        finally
+        {
+            await ended.CancelAsync();
+        }
+
+        string what = _process.HasExited ? string.Create(CultureInfo.InvariantCulture, $"ended with {_process.ExitCode}") : "did not get ready";
+        lock (_output) throw new InvalidOperationException($"{_process.StartInfo.FileName} {what}: {_output.ToString().Trim()}");
+    }
+
+    private static Process Create(string program, string[] arguments, bool session)
+    {
+        string[] command = session && _setsid is not null ? [_setsid, program, .. arguments] : [program, .. arguments];
+        return new Process
+        {
+            StartInfo = new ProcessStartInfo(command[0], command[1..])
+            {
+                RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+                UseShellExecute = false,
+            },
+        };
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
 
     private void Append(string? line)
     {

@@ -3,10 +3,10 @@ namespace FastShare.SideBySide;
 /// <summary>One way to move the bytes, run again and again in turn with the others.</summary>
 /// <param name="Name">Row title.</param>
 /// <param name="Scenario">Rows of one scenario are compared with each other.</param>
-/// <param name="Servers">Processes that stay and whose use of the machine counts.</param>
+/// <param name="Servers">What stays and whose use of the machine counts.</param>
 /// <param name="RunAsync">Moves the bytes once, every program that ends through the meter; returns the seconds it took.</param>
 internal sealed record Contender(
-    string Name, Scenario Scenario, IReadOnlyList<ChildProcess> Servers, Func<Meter, CancellationToken, Task<double>> RunAsync)
+    string Name, Scenario Scenario, IReadOnlyList<Server> Servers, Func<Meter, CancellationToken, Task<double>> RunAsync)
 {
     /// <summary>FastShare's own row, encrypted: what the others are compared with.</summary>
     public bool IsReference { get; init; }
@@ -14,8 +14,11 @@ internal sealed record Contender(
     /// <summary>The part of the bytes that a run really moves; its time is scaled, its processor time is not yet.</summary>
     public double Share { get; init; } = 1;
 
-    /// <summary>Counted rounds at most, for rows that take long.</summary>
+    /// <summary>Counted rounds at most, without one to warm up, for rows that take long.</summary>
     public int MostRounds { get; init; } = int.MaxValue;
+
+    /// <summary>Finds out more after each run, with the meter's figures but without its time; null: there is no more.</summary>
+    public Func<Meter, CancellationToken, Task>? AfterwardsAsync { get; init; }
 }
 
 /// <summary>What the rows of a table have in common.</summary>
@@ -23,6 +26,18 @@ internal sealed record Contender(
 /// <param name="Bytes">Bytes moved by one run; 0: it is the time that counts.</param>
 /// <param name="Files">Files moved by one run; 0: none, from memory to memory.</param>
 internal sealed record Scenario(string Name, long Bytes, long Files);
+
+/// <summary>A row that was wanted and does not exist here.</summary>
+/// <param name="Row">Its title.</param>
+/// <param name="Needs">What it would need.</param>
+internal sealed record MissingRow(string Row, string Needs);
+
+/// <summary>A row that failed.</summary>
+/// <param name="Scenario">The title of its table.</param>
+/// <param name="Row">Its title.</param>
+/// <param name="When">In which round, or in which other pass.</param>
+/// <param name="Reason">Why: an error's message, with what the programs wrote.</param>
+internal sealed record FailedRow(string Scenario, string Row, string When, string Reason);
 
 /// <summary>One run of one row.</summary>
 /// <param name="Seconds">How long it took.</param>

@@ -15,7 +15,7 @@ internal sealed partial class Meter
     private static readonly TimeSpan _lookEvery = TimeSpan.FromMilliseconds(20), _traceEvery = TimeSpan.FromMilliseconds(100);
     private static readonly double _ticksPerSecond = OperatingSystem.IsLinux() ? Sysconf(2) : 100; // _SC_CLK_TCK
 
-    private readonly IReadOnlyList<ChildProcess> _servers;
+    private readonly IReadOnlyList<Server> _servers;
     private readonly double _serversBefore;
     private readonly double _childrenBefore = EndedChildren();
     private readonly string? _strace;
@@ -24,11 +24,11 @@ internal sealed partial class Meter
     private string _work = "";
     private long _calls; // the row runs one program at a time where calls are counted
 
-    private Meter(IReadOnlyList<ChildProcess> servers, string? strace)
+    private Meter(IReadOnlyList<Server> servers, string? strace)
     {
         _servers = servers;
         _strace = strace;
-        _serversBefore = servers.Sum(server => TreeSeconds(server.Id));
+        _serversBefore = servers.Sum(server => TreeSeconds(server.Process.Id));
     }
 
     /// <summary>What the row finds out beside its time, by title.</summary>
@@ -40,20 +40,23 @@ internal sealed partial class Meter
     /// <summary>Runs a row once.</summary>
     public static async Task<Sample> MeasureAsync(Contender row, CancellationToken cancellationToken)
     {
+        foreach (Server server in row.Servers) await server.EnsureAsync(cancellationToken);
         var meter = new Meter(row.Servers, strace: null);
         double seconds = await row.RunAsync(meter, cancellationToken);
-        double cpu = row.Servers.Sum(server => TreeSeconds(server.Id)) - meter._serversBefore + EndedChildren() - meter._childrenBefore;
+        double cpu = row.Servers.Sum(server => TreeSeconds(server.Process.Id)) - meter._serversBefore + EndedChildren() - meter._childrenBefore;
+        if (row.AfterwardsAsync is not null) await row.AfterwardsAsync(meter, cancellationToken);
         return new Sample(seconds, cpu, meter._peak) { Figures = meter.Figures, Stages = meter.Stages, Trace = meter._trace };
     }
 
     /// <summary>Runs a row once under <c>strace -c -f</c>, both ends; returns its system calls. Its time would say nothing.</summary>
     public static async Task<long> CountCallsAsync(Contender row, string strace, string work, CancellationToken cancellationToken)
     {
+        foreach (Server server in row.Servers) await server.EnsureAsync(cancellationToken);
         var meter = new Meter(row.Servers, strace) { _work = work };
         var tracers = new List<(ChildProcess Tracer, string File)>();
-        foreach (ChildProcess server in row.Servers)
+        foreach (Server server in row.Servers)
         {
-            foreach (int id in Tree(server.Id))
+            foreach (int id in Tree(server.Process.Id))
             {
                 string file = Path.Combine(work, $"strace-{id}");
                 ChildProcess tracer = ChildProcess.Start(strace, "-c", "-f", "-o", file, "-p", $"{id}");
@@ -112,7 +115,7 @@ internal sealed partial class Meter
         {
             while (true)
             {
-                foreach (int root in _servers.Select(server => server.Id).Append(client))
+                foreach (int root in _servers.Select(server => server.Process.Id).Append(client))
                 {
                     foreach (int id in Tree(root)) _peak = Math.Max(_peak, Resident(id));
                 }

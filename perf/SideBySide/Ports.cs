@@ -13,7 +13,9 @@ internal static class Ports
         return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 
-    public static async Task WaitUntilOpenAsync(int port, CancellationToken cancellationToken)
+    /// <summary>Waits until a server accepts.</summary>
+    /// <exception cref="InvalidOperationException">It ended; the message has its output.</exception>
+    public static async Task WaitUntilOpenAsync(int port, ChildProcess server, CancellationToken cancellationToken)
     {
         for (int attempt = 0; ; attempt++)
         {
@@ -23,9 +25,13 @@ internal static class Ports
                 await client.ConnectAsync(IPAddress.Loopback, port, cancellationToken);
                 return;
             }
-            catch (SocketException) when (attempt < 100)
+            catch (SocketException) when (attempt < 200 && !server.HasExited)
             {
                 await Task.Delay(50, cancellationToken);
+            }
+            catch (SocketException)
+            {
+                await server.WaitForLineAsync(_ => false, cancellationToken); // tells how it ended
             }
         }
     }

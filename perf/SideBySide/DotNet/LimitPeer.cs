@@ -118,7 +118,8 @@ internal static class LimitPeer
         }
     }
 
-    private static void Fill(Microsoft.Win32.SafeHandles.SafeFileHandle file, Span<byte> data, long offset)
+    /// <summary>Reads so much from an offset on.</summary>
+    internal static void Fill(Microsoft.Win32.SafeHandles.SafeFileHandle file, Span<byte> data, long offset)
     {
         while (!data.IsEmpty)
         {
@@ -129,7 +130,8 @@ internal static class LimitPeer
         }
     }
 
-    private static void SendAll(Socket socket, ReadOnlySpan<byte> data)
+    /// <summary>Sends all of it.</summary>
+    internal static void SendAll(Socket socket, ReadOnlySpan<byte> data)
     {
         while (!data.IsEmpty) data = data[socket.Send(data)..];
     }

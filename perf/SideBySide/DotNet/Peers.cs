@@ -22,6 +22,10 @@ internal static class Peers
             case ["listen", "limit", var destination]: LimitPeer.Listen(destination); return true;
             case ["move", "limit", var port, var bytes]: Tell(LimitPeer.Send(Port(port), Bytes(bytes), source: null)); return true;
             case ["move", "limit", var port, var bytes, var source]: Tell(LimitPeer.Send(Port(port), Bytes(bytes), source)); return true;
+            case ["listen", "plain-limit"]: PlainLimitPeer.Listen(destination: null); return true;
+            case ["listen", "plain-limit", var destination]: PlainLimitPeer.Listen(destination); return true;
+            case ["move", "plain-limit", var port, var bytes]: Tell(PlainLimitPeer.Send(Port(port), Bytes(bytes), source: null)); return true;
+            case ["move", "plain-limit", var port, var bytes, var source]: Tell(PlainLimitPeer.Send(Port(port), Bytes(bytes), source)); return true;
             case ["move", "ssl", var port, var bytes]: Tell(await SslPeer.SendAsync(Port(port), Bytes(bytes), stop)); return true;
             case ["move", "nerdbank", var port, var bytes]: Tell(await NerdbankPeer.SendAsync(Port(port), Bytes(bytes), stop)); return true;
             case ["move", "http1", var port, var bytes]: Tell(await KestrelPeer.FetchAsync(Port(port), Bytes(bytes), new(1, 1), stop)); return true;

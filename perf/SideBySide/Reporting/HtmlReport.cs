@@ -43,7 +43,7 @@ internal static class HtmlReport
             StageTable.Append(html, scenario);
         }
 
-        if (results.Missing.Count > 0) html.Append(CultureInfo.InvariantCulture, $"<p class=note>Not on this machine: {Text(string.Join("; ", results.Missing))}.</p>");
+        if (results.Missing.Count > 0) html.Append(CultureInfo.InvariantCulture, $"<p class=note>Not on this machine: {Text(string.Join("; ", results.Missing.Select(missing => $"{missing.Row} ({missing.Needs})")))}.</p>");
         return html.Append("</body></html>\n").ToString();
     }
 

@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -9,61 +7,40 @@ namespace FastShare.SideBySide.Reporting;
 /// <param name="Commit">The commit measured, <c>+</c> behind it if there were changes on top; empty: unknown.</param>
 /// <param name="Time">When, UTC.</param>
 /// <param name="Machine">What it ran on.</param>
-/// <param name="Rounds">Counted rounds.</param>
+/// <param name="Rounds">Counted rounds asked for.</param>
+/// <param name="Interrupted">Whether it was ended before its last round.</param>
 /// <param name="Scenarios">One table each.</param>
+/// <param name="Failed">Rows that failed.</param>
 /// <param name="Missing">Rows that could not run.</param>
 /// <param name="Goals">What FastShare wants to reach, and did.</param>
 internal sealed record Results(
-    string Commit, DateTimeOffset Time, Machine Machine, int Rounds, IReadOnlyList<ScenarioResult> Scenarios, IReadOnlyList<string> Missing,
-    IReadOnlyList<Goal> Goals)
+    string Commit, DateTimeOffset Time, Machine Machine, int Rounds, bool Interrupted, IReadOnlyList<ScenarioResult> Scenarios,
+    IReadOnlyList<FailedRow> Failed, IReadOnlyList<MissingRow> Missing, IReadOnlyList<Goal> Goals)
 {
     public static Results Of(
-        Settings settings, Dictionary<Contender, List<Sample>> samples, Dictionary<Contender, double> calls, IReadOnlyList<string> missing)
+        Settings settings, Measuring measured, IReadOnlyDictionary<Contender, double> calls, IReadOnlyList<MissingRow> missing, bool interrupted,
+        Machine machine, string commit)
     {
         List<ScenarioResult> scenarios =
-            [.. samples.Where(pair => pair.Value.Count > 0).GroupBy(pair => pair.Key.Scenario).Select(scenario => ScenarioResult.Of(scenario.Key, scenario, calls))];
-        return new Results(GitCommit(), DateTimeOffset.UtcNow, Machine.Here(), settings.Rounds, scenarios, missing, Reporting.Goals.Of(scenarios));
+        [
+            .. measured.Samples.Where(pair => pair.Value.Count > 0).GroupBy(pair => pair.Key.Scenario).Select(scenario =>
+                ScenarioResult.Of(scenario.Key, scenario, calls) with { TookSeconds = measured.Seconds.GetValueOrDefault(scenario.Key.Name) }),
+        ];
+        return new Results(
+            commit, DateTimeOffset.UtcNow, machine, settings.Rounds, interrupted, scenarios, measured.Failed, missing, Reporting.Goals.Of(scenarios));
     }
 
-    public void Write(string path) => File.WriteAllText(path, JsonSerializer.Serialize(this, ResultsJson.Default.Results));
-
-    private static string GitCommit()
-    {
-        try
-        {
-            string commit = Git("rev-parse", "--short=10", "HEAD");
-            return Git("status", "--porcelain", "--untracked-files=no").Length > 0 ? commit + "+" : commit;
-        }
-        catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception)
-        {
-            return ""; // not in a repository, or no git
-        }
-
-        static string Git(params string[] words) =>
-            ChildProcess.RunAsync("git", ["-C", AppContext.BaseDirectory, .. words], CancellationToken.None).GetAwaiter().GetResult().Output.Trim();
-    }
-}
-
-/// <summary>The machine that was measured.</summary>
-internal sealed record Machine(string Processor, int Cores, double MemoryGib, string System, string Runtime)
-{
-    public static Machine Here() => new(
-        Field("/proc/cpuinfo", "model name") ?? RuntimeInformation.ProcessArchitecture.ToString(),
-        Environment.ProcessorCount,
-        double.Parse((Field("/proc/meminfo", "MemTotal") ?? "0 kB").Split(' ')[0], CultureInfo.InvariantCulture) / (1 << 20),
-        RuntimeInformation.OSDescription,
-        RuntimeInformation.FrameworkDescription);
-
-    private static string? Field(string file, string name) => File.Exists(file)
-        ? File.ReadLines(file).FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal))?.Split(':')[1].Trim()
-        : null;
+    public string ToJson() => JsonSerializer.Serialize(this, ResultsJson.Default.Results);
 }
 
 /// <summary>A table: rows that moved the same bytes, fastest first.</summary>
 internal sealed record ScenarioResult(string Name, long Bytes, long Files, IReadOnlyList<RowResult> Rows)
 {
+    /// <summary>How long all of it took, with warming up, starts and clearing up.</summary>
+    public double TookSeconds { get; init; }
+
     public static ScenarioResult Of(
-        Scenario scenario, IEnumerable<KeyValuePair<Contender, List<Sample>>> samples, Dictionary<Contender, double> calls)
+        Scenario scenario, IEnumerable<KeyValuePair<Contender, List<Sample>>> samples, IReadOnlyDictionary<Contender, double> calls)
     {
         List<RowResult> rows = [.. samples.Select(pair => new RowResult(pair.Key.Name, pair.Key.IsReference, pair.Key.Share, pair.Value)
         {
@@ -90,7 +67,7 @@ internal sealed record ScenarioResult(string Name, long Bytes, long Files, IRead
     public IReadOnlyList<string> FigureNames => [.. Rows.SelectMany(row => row.FigureNames).Distinct()];
 }
 
-/// <summary>A row of a table with all its rounds.</summary>
+/// <summary>A row of a table with all its rounds; at least one.</summary>
 internal sealed record RowResult(string Name, bool IsReference, double Share, IReadOnlyList<Sample> Samples)
 {
     /// <summary>Of both ends, counted in a pass of its own; null: not counted.</summary>
@@ -126,9 +103,12 @@ internal sealed record RowResult(string Name, bool IsReference, double Share, IR
     /// <summary>Processor seconds of both ends for a gigabyte (10^9 bytes).</summary>
     public double CpuPerGigabyte(long bytes) => MedianOf(Samples.Select(sample => sample.CpuSeconds)) / (bytes * Share / 1e9);
 
+    /// <summary>The middle one, or the mean of the two in the middle.</summary>
+    /// <exception cref="ArgumentException">There is none.</exception>
     public static double MedianOf(IEnumerable<double> values)
     {
         double[] sorted = [.. values.Order()];
+        if (sorted.Length == 0) throw new ArgumentException("no value has no median", nameof(values));
         return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[sorted.Length / 2 - 1] + sorted[sorted.Length / 2]) / 2;
     }
 }

@@ -2,27 +2,36 @@ using System.Globalization;
 
 namespace FastShare.SideBySide.Reporting;
 
-/// <summary>Prints one Markdown table per scenario: median and spread, what it costs, and the ratio to the encrypted FastShare row.</summary>
+/// <summary>Writes one Markdown table per scenario: median and spread, what it costs, and the ratio to the encrypted FastShare row.</summary>
 internal static class Table
 {
-    public static void Print(Results results)
+    private const int LongestReason = 300;
+
+    public static void Print(Results results, TextWriter to)
     {
         foreach (ScenarioResult scenario in results.Scenarios)
         {
-            Console.WriteLine();
-            Console.WriteLine($"{Title(scenario)}, {results.Rounds} rounds in turn");
-            Console.WriteLine();
-            Console.WriteLine($"| | {string.Join(" | ", Headers(scenario))} |");
-            Console.WriteLine($"|---|{string.Concat(Headers(scenario).Select(_ => "---|"))}");
-            foreach (RowResult row in scenario.Rows) Console.WriteLine($"| {string.Join(" | ", Cells(scenario, row))} |");
+            to.WriteLine();
+            to.WriteLine($"{Title(scenario)}, {Rounds(scenario)} in turn");
+            to.WriteLine();
+            to.WriteLine($"| | {string.Join(" | ", Headers(scenario))} |");
+            to.WriteLine($"|---|{string.Concat(Headers(scenario).Select(_ => "---|"))}");
+            foreach (RowResult row in scenario.Rows) to.WriteLine($"| {string.Join(" | ", Cells(scenario, row).Select(Cell))} |");
         }
 
-        Console.WriteLine();
-        Console.WriteLine("| goal | wanted | measured (slowest to fastest round) | met |");
-        Console.WriteLine("|---|---|---|---|");
-        foreach (Goal goal in results.Goals) Console.WriteLine($"| {goal.What} | {goal.Wanted} | {goal.Measured} | {goal.Verdict} |");
-        Console.WriteLine();
-        foreach (string missing in results.Missing) Console.WriteLine($"missing: {missing}");
+        to.WriteLine();
+        to.WriteLine("| goal | wanted | measured (slowest to fastest round) | met | limit of the machine |");
+        to.WriteLine("|---|---|---|---|---|");
+        foreach (Goal goal in results.Goals) to.WriteLine($"| {goal.What} | {goal.Wanted} | {goal.Measured} | {goal.Verdict} | {goal.Limit} |");
+        to.WriteLine();
+        foreach (FailedRow failed in results.Failed) to.WriteLine($"failed: {failed.Scenario}, {failed.Row}, {failed.When}: {Cell(Short(failed.Reason))}");
+        foreach (MissingRow missing in results.Missing) to.WriteLine($"missing: {missing.Row} needs {missing.Needs}");
+        if (results.Interrupted) to.WriteLine("interrupted: only the rounds that were over by then count");
+        if (results.Scenarios.Count > 0)
+        {
+            to.WriteLine($"took: {string.Join("; ", results.Scenarios.Select(scenario =>
+                string.Create(CultureInfo.InvariantCulture, $"{scenario.Name} {scenario.TookSeconds:0} s")))}");
+        }
     }
 
     /// <summary>What a scenario moves.</summary>
@@ -33,6 +42,14 @@ internal static class Table
         { Bytes: < 1 << 30 } => string.Create(CultureInfo.InvariantCulture, $"{scenario.Name}, {scenario.Bytes >> 20} MiB"),
         _ => string.Create(CultureInfo.InvariantCulture, $"{scenario.Name}, {scenario.Bytes >> 30} GiB"),
     };
+
+    /// <summary>How often its rows ran.</summary>
+    public static string Rounds(ScenarioResult scenario)
+    {
+        int least = scenario.Rows.Min(row => row.Samples.Count), most = scenario.Rows.Max(row => row.Samples.Count);
+        string count = least == most ? $"{most}" : $"{least} to {most}";
+        return most == 1 ? "1 round" : $"{count} rounds";
+    }
 
     /// <summary>Titles of all columns but the first.</summary>
     public static IReadOnlyList<string> Headers(ScenarioResult scenario) => scenario.Bytes == 0
@@ -58,6 +75,16 @@ internal static class Table
         ];
     }
 
-    private static string Number(double value) =>
-        value.ToString(value switch { < 0.1 => "0.000", >= 1000 => "0", _ => "0.00" }, CultureInfo.InvariantCulture);
+    /// <summary>A reason as one line that is not too long.</summary>
+    public static string Short(string reason)
+    {
+        string line = string.Join(' ', reason.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        return line.Length > LongestReason ? string.Concat(line.AsSpan(0, LongestReason), "…") : line;
+    }
+
+    public static string Number(double value) =>
+        value.ToString(Math.Abs(value) switch { < 0.1 => "0.000", >= 1000 => "0", _ => "0.00" }, CultureInfo.InvariantCulture);
+
+    // What a table's cell may not hold.
+    private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal);
 }

@@ -35,7 +35,7 @@ internal static class ColdStartRows
             string[] words = await command(((IPEndPoint)listener.LocalEndpoint).Port, token);
             Task<double> first = Task.Run(() => FirstByte(listener), token); // blocking: no thread of a pool has to be found for it
             long start = Stopwatch.GetTimestamp();
-            await using ChildProcess process = ChildProcess.Start(words[0], words[1..]);
+            await using ChildProcess process = ChildProcess.StartAtOnce(words[0], words[1..]);
             return await first.WaitAsync(TimeSpan.FromSeconds(20), token) - start / (double)Stopwatch.Frequency;
         })
         { IsReference = isReference });

@@ -2,40 +2,56 @@ using System.Globalization;
 
 namespace FastShare.SideBySide.Rows;
 
-/// <summary>.NET libraries that one would otherwise build on.</summary>
+/// <summary>.NET libraries that one would otherwise build on, and what else this program runs as two processes of itself.</summary>
 internal static class DotNetRows
 {
-    private static readonly string _self = Environment.ProcessPath!;
+    // Where it is not started by a host of its own, as in tests, by the one that runs it.
+    private static readonly string _assembly = typeof(DotNetRows).Assembly.Location, _host = Path.ChangeExtension(_assembly, null);
 
-    public static async Task AddAsync(Bench bench, CancellationToken cancellationToken)
+    private static readonly string[] _self = File.Exists(_host) ? [_host] : ["dotnet", _assembly];
+
+    public static void Add(Bench bench)
     {
-        await AddMemoryAsync(bench, "SslStream, TLS 1.3", "ssl", "ssl", cancellationToken);
-        await AddMemoryAsync(bench, "Kestrel + HttpClient, HTTP/1.1 TLS", "kestrel", "http1", cancellationToken);
-        await AddMemoryAsync(bench, "Kestrel + HttpClient, HTTP/2 TLS", "kestrel", "http2", cancellationToken);
-        await AddMemoryAsync(bench, "Nerdbank.Streams, one channel (plaintext)", "nerdbank", "nerdbank", cancellationToken);
+        AddMemory(bench, "SslStream, TLS 1.3", "ssl", "ssl");
+        Server kestrel = Listen(bench, "kestrel");
+        AddMemory(bench, "Kestrel + HttpClient, HTTP/1.1 TLS", kestrel, "http1");
+        AddMemory(bench, "Kestrel + HttpClient, HTTP/2 TLS", kestrel, "http2");
+        AddMemory(bench, "Nerdbank.Streams, one channel (plaintext)", "nerdbank", "nerdbank");
     }
 
-    /// <summary>A row that runs this program with other arguments.</summary>
-    public static Contender FileRow(Bench bench, string name, IReadOnlyList<ChildProcess> servers, Func<string, string[]> arguments) =>
+    /// <summary>This program as a server that says <c>ready</c> and its port; that is its address.</summary>
+    public static Server Listen(Bench bench, params string[] what) => bench.Serve($"listen {string.Join(' ', what)}", async token =>
+    {
+        ChildProcess process = ChildProcess.Start(_self[0], [.. _self[1..], "listen", .. what]);
+        string ready = await process.WaitForLineAsync(line => line.StartsWith("ready ", StringComparison.Ordinal), token);
+        return (process, ready["ready ".Length..].Trim());
+    });
+
+    /// <summary>This program as a client that says how many seconds it took.</summary>
+    public static async Task<double> MoveAsync(Meter meter, string[] arguments, CancellationToken cancellationToken)
+    {
+        (string output, _) = await meter.RunAsync(_self[0], [.. _self[1..], "move", .. arguments], cancellationToken);
+        return double.Parse(output, CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>A row that runs this program with other arguments; the life of its process counts.</summary>
+    public static Contender FileRow(Bench bench, string name, IReadOnlyList<Server> servers, Func<string, string[]> arguments) =>
         new(name, bench.Settings.File, servers, async (meter, token) =>
         {
             string destination = Path.Combine(bench.Work, "destination.bin");
             File.Delete(destination);
-            (_, double seconds) = await meter.RunAsync(_self, arguments(destination), token);
+            (_, double seconds) = await meter.RunAsync(_self[0], [.. _self[1..], .. arguments(destination)], token);
             bench.CheckFile(name, destination);
             return seconds;
         });
 
-    private static async Task AddMemoryAsync(Bench bench, string name, string listen, string move, CancellationToken cancellationToken)
+    /// <summary>A row from memory to memory: <c>listen</c> and <c>move</c>.</summary>
+    public static void AddMemory(Bench bench, string name, string listen, string move) => AddMemory(bench, name, Listen(bench, listen), move);
+
+    private static void AddMemory(Bench bench, string name, Server server, string move)
     {
-        ChildProcess server = bench.Own(ChildProcess.Start(_self, "listen", listen));
-        string ready = await server.WaitForLineAsync(line => line.StartsWith("ready ", StringComparison.Ordinal), cancellationToken);
         Scenario memory = bench.Settings.Memory;
-        string[] arguments = ["move", move, ready["ready ".Length..].Trim(), memory.Bytes.ToString(CultureInfo.InvariantCulture)];
-        bench.Add(new Contender(name, memory, [server], async (meter, token) =>
-        {
-            (string output, _) = await meter.RunAsync(_self, arguments, token);
-            return double.Parse(output, CultureInfo.InvariantCulture);
-        }));
+        string bytes = memory.Bytes.ToString(CultureInfo.InvariantCulture);
+        bench.Add(new Contender(name, memory, [server], (meter, token) => MoveAsync(meter, [move, server.Address, bytes], token)));
     }
 }

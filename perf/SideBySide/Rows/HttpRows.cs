@@ -5,55 +5,55 @@ namespace FastShare.SideBySide.Rows;
 /// <summary>nginx, fetched from with curl and aria2.</summary>
 internal static class HttpRows
 {
-    public static async Task AddAsync(Bench bench, CancellationToken cancellationToken)
+    private const string Curl = "nginx + curl, HTTPS", CurlPlain = "nginx + curl, HTTP (plaintext)", Aria = "nginx + aria2c -x4, HTTPS";
+
+    public static void Add(Bench bench)
     {
-        int http = Ports.Free(), https = Ports.Free();
-        if (await Nginx.StartAsync(bench.Work, bench.Work, http, https, cancellationToken) is not { } server)
+        if (Nginx.Serve(bench, bench.Work, "nginx") is not { } server)
         {
-            bench.Miss("nginx");
+            foreach (string row in (string[])[Curl, CurlPlain, Aria]) bench.Miss(row, "nginx");
             return;
         }
 
-        bench.Own(server);
-        string plain = $"http://127.0.0.1:{http}/source.bin", secure = $"https://127.0.0.1:{https}/source.bin";
-        AddCurl(bench, server, plain, secure);
-        AddAria(bench, server, secure);
+        AddCurl(bench, server);
+        AddAria(bench, server);
     }
 
-    private static void AddCurl(Bench bench, ChildProcess server, string plain, string secure)
+    private static void AddCurl(Bench bench, Server server)
     {
         if (ChildProcess.Find("curl") is not { } curl)
         {
-            bench.Miss("curl");
+            foreach (string row in (string[])[Curl, CurlPlain]) bench.Miss(row, "curl");
             return;
         }
 
         // The file is read from the page cache, again and again until the scenario's bytes are through.
         long times = Math.Max(1, bench.Settings.MemoryBytes / bench.Settings.FileBytes);
         Scenario memory = bench.Settings.Memory;
-        string[] fetches = [.. Enumerable.Repeat<string[]>(["-o", "/dev/null", secure], (int)times).SelectMany(words => words)];
-        bench.Add(new Contender("nginx + curl, HTTPS", memory, [server], async (meter, token) =>
+        bench.Add(new Contender(Curl, memory, [server], async (meter, token) =>
         {
-            (string output, _) = await meter.RunAsync(curl, ["-sk", "-w", "%{time_total}\n", .. fetches], token);
+            IEnumerable<string> fetches = Enumerable.Repeat<string[]>(["-o", "/dev/null", Nginx.Secure(server)], (int)times).SelectMany(words => words);
+            (string output, _) = await meter.RunAsync(curl, ["-skf", "-w", "%{time_total}\n", .. fetches], token);
             double seconds = output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Sum(line => double.Parse(line, CultureInfo.InvariantCulture));
             return seconds * memory.Bytes / (times * bench.Settings.FileBytes);
-        }));
-        bench.AddFileRow("nginx + curl, HTTPS", [server], destination => [curl, "-sk", "-o", destination, secure]);
-        bench.AddFileRow("nginx + curl, HTTP (plaintext)", [server], destination => [curl, "-s", "-o", destination, plain]);
+        })
+        { Share = times * bench.Settings.FileBytes / (double)memory.Bytes });
+        bench.AddFileRow(Curl, [server], destination => [curl, "-skf", "-o", destination, Nginx.Secure(server)]);
+        bench.AddFileRow(CurlPlain, [server], destination => [curl, "-sf", "-o", destination, Nginx.Plain(server)]);
     }
 
-    private static void AddAria(Bench bench, ChildProcess server, string secure)
+    private static void AddAria(Bench bench, Server server)
     {
         if (ChildProcess.Find("aria2c") is not { } aria)
         {
-            bench.Miss("aria2c");
+            bench.Miss(Aria, "aria2c");
             return;
         }
 
-        bench.AddFileRow("nginx + aria2c -x4, HTTPS", [server], destination =>
+        bench.AddFileRow(Aria, [server], destination =>
         [
             aria, "-q", "-x4", "-s4", "--check-certificate=false", "--file-allocation=none", "--allow-overwrite=true",
-            "-d", Path.GetDirectoryName(destination)!, "-o", Path.GetFileName(destination), secure,
+            "-d", Path.GetDirectoryName(destination)!, "-o", Path.GetFileName(destination), Nginx.Secure(server),
         ]);
     }
 }

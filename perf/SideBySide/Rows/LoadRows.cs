@@ -14,36 +14,48 @@ internal static class LoadRows
     /// <summary>Title of a row.</summary>
     public static string Name(string who, int count) => count == 1 ? $"{who}, 1 receiver" : $"{who}, {count} receivers";
 
-    public static async Task AddAsync(Bench bench, CancellationToken cancellationToken)
+    public static void Add(Bench bench)
     {
-        await AddCurlAsync(bench, cancellationToken);
+        AddCurl(bench);
         if (FastShareNodes.Find() is not { } fastshare) return; // told by its own rows
         if (Find() is not { } load)
         {
-            bench.Miss("receivers and requests (dotnet build -c Release perf/Load)");
+            foreach (int count in Counts) bench.Miss(Name("fastshare", count), "dotnet build -c Release perf/Load");
+            bench.Miss(Settings.Requests.Name, "dotnet build -c Release perf/Load");
             return;
         }
 
-        (ChildProcess sender, string address) = await FastShareNodes.ListenAsync(fastshare, ["perf", "listen"], cancellationToken);
-        bench.Own(sender);
+        AddReceivers(bench, load, FastShareNodes.Listen(bench, fastshare, "perf", "listen"));
+        AddRequests(bench, load);
+    }
+
+    private static void AddReceivers(Bench bench, string load, Server sender)
+    {
         Scenario scenario = bench.Settings.Receivers;
         foreach (int count in Counts)
         {
             string each = (scenario.Bytes / count).ToString(CultureInfo.InvariantCulture);
             bench.Add(new Contender(Name("fastshare", count), scenario, [sender], async (meter, token) =>
             {
-                (string output, _) = await meter.RunAsync(load, ["receivers", address, $"{count}", each], token);
+                (string output, _) = await meter.RunAsync(load, ["receivers", sender.Address, $"{count}", each], token);
                 using JsonDocument told = JsonDocument.Parse(output);
                 meter.Figures[Spread] = SpreadOf([.. told.RootElement.GetProperty("each").EnumerateArray().Select(e => e.GetDouble())]);
                 return told.RootElement.GetProperty("seconds").GetDouble();
             }));
         }
+    }
 
-        ChildProcess server = bench.Own(ChildProcess.Start(load, "serve"));
-        string ready = await server.WaitForLineAsync(line => line.StartsWith("ready ", StringComparison.Ordinal), cancellationToken);
+    private static void AddRequests(Bench bench, string load)
+    {
+        Server server = bench.Serve("requests' server", async token =>
+        {
+            ChildProcess process = ChildProcess.Start(load, "serve");
+            string ready = await process.WaitForLineAsync(line => line.StartsWith("ready ", StringComparison.Ordinal), token);
+            return (process, ready["ready ".Length..].Trim());
+        });
         bench.Add(new Contender("fastshare", Settings.Requests, [server], async (meter, token) =>
         {
-            (string output, _) = await meter.RunAsync(load, ["latency", ready["ready ".Length..].Trim(), "1000"], token);
+            (string output, _) = await meter.RunAsync(load, ["latency", server.Address, "1000"], token);
             using JsonDocument told = JsonDocument.Parse(output);
             double Of(string name) => told.RootElement.GetProperty(name).GetDouble();
             meter.Figures["idle p50 ms"] = Of("idleP50Ms");
@@ -57,25 +69,29 @@ internal static class LoadRows
         { IsReference = true });
     }
 
-    private static async Task AddCurlAsync(Bench bench, CancellationToken cancellationToken)
+    private static void AddCurl(Bench bench)
     {
-        int http = Ports.Free(), https = Ports.Free();
-        string folder = Path.Combine(bench.Work, "receivers");
-        Directory.CreateDirectory(folder);
-        if (ChildProcess.Find("curl") is not { } curl || await Nginx.StartAsync(folder, bench.Work, http, https, cancellationToken) is not { } server)
-            return; // told by their own rows
-        bench.Own(server);
+        const string Who = "nginx + curl -Z, HTTPS";
+        if (ChildProcess.Find("curl") is not { } curl || Nginx.Serve(bench, bench.Work, "nginx-receivers") is not { } server)
+        {
+            foreach (int count in Counts) bench.Miss(Name(Who, count), "nginx and curl");
+            return;
+        }
+
         Scenario scenario = bench.Settings.Receivers;
         foreach (int count in Counts)
         {
-            // A range of the large file each, or the whole of it several times over for one receiver.
+            // A range of the large file each, or the whole of it for one receiver.
             long each = Math.Min(scenario.Bytes / count, bench.Settings.FileBytes);
-            string[] fetch = ["-o", "/dev/null", "-r", $"0-{each - 1}", $"https://127.0.0.1:{https}/source.bin"];
-            bench.Add(new Contender(Name("nginx + curl -Z, HTTPS", count), scenario, [server], async (meter, token) =>
+            bench.Add(new Contender(Name(Who, count), scenario, [server], async (meter, token) =>
             {
+                string[] fetch = ["-o", "/dev/null", "-r", $"0-{each - 1}", Nginx.Secure(server)];
                 (string output, _) = await meter.RunAsync(
                     curl,
-                    ["-sk", "-Z", "--parallel-immediate", "--parallel-max", $"{count}", "-w", "%{time_total}\n", .. Enumerable.Repeat(fetch, count).SelectMany(words => words)],
+                    [
+                        "-skf", "-Z", "--parallel-immediate", "--parallel-max", $"{count}", "-w", "%{time_total}\n",
+                        .. Enumerable.Repeat(fetch, count).SelectMany(words => words),
+                    ],
                     token);
                 double[] seconds = [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => double.Parse(line, CultureInfo.InvariantCulture))];
                 meter.Figures[Spread] = SpreadOf(seconds);
@@ -85,7 +101,8 @@ internal static class LoadRows
         }
     }
 
-    private static double SpreadOf(double[] seconds)
+    /// <summary>Between the fastest and the slowest receiver, in percent of their mean rate.</summary>
+    internal static double SpreadOf(double[] seconds)
     {
         double[] rates = [.. seconds.Select(s => 1 / s)];
         return 100 * (rates.Max() - rates.Min()) / rates.Average();

@@ -6,14 +6,29 @@ namespace FastShare.SideBySide.Rows;
 /// <summary>nginx on loopback, serving one folder over HTTP and HTTPS (TLS 1.3, AES-256-GCM, a fresh self-signed certificate).</summary>
 internal static class Nginx
 {
-    public static async Task<ChildProcess?> StartAsync(string work, string served, int httpPort, int httpsPort, CancellationToken cancellationToken)
+    /// <summary>nginx serving <see cref="Bench.Work"/>; null: there is none here. Its address is its two ports.</summary>
+    /// <param name="bench">The run.</param>
+    /// <param name="served">The folder that it serves.</param>
+    /// <param name="name">A name among several, for its own files.</param>
+    public static Server? Serve(Bench bench, string served, string name)
     {
         if (ChildProcess.Find("nginx") is not { } nginx) return null;
-        string[] arguments = await ConfigureAsync(work, served, "127.0.0.1", httpPort, httpsPort, cancellationToken);
-        ChildProcess server = ChildProcess.Start(nginx, arguments);
-        await Ports.WaitUntilOpenAsync(httpsPort, cancellationToken);
-        return server;
+        return bench.Serve("nginx", async token =>
+        {
+            string work = Path.Combine(bench.Work, name);
+            Directory.CreateDirectory(work);
+            int http = Ports.Free(), https = Ports.Free();
+            ChildProcess process = ChildProcess.Start(nginx, await ConfigureAsync(work, served, "127.0.0.1", http, https, token));
+            await Ports.WaitUntilOpenAsync(https, process, token);
+            return (process, $"{http} {https}");
+        });
     }
+
+    /// <summary>The large file over HTTPS.</summary>
+    public static string Secure(Server server) => $"https://127.0.0.1:{server.Address.Split(' ')[1]}/source.bin";
+
+    /// <summary>Likewise over HTTP.</summary>
+    public static string Plain(Server server) => $"http://127.0.0.1:{server.Address.Split(' ')[0]}/source.bin";
 
     /// <summary>Writes its configuration; returns its arguments.</summary>
     public static async Task<string[]> ConfigureAsync(

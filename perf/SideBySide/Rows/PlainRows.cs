@@ -6,31 +6,37 @@ namespace FastShare.SideBySide.Rows;
 /// <summary>What does nothing but move bytes: the ceiling (iperf3), the floor (cp), and socat between them.</summary>
 internal static class PlainRows
 {
-    public static async Task AddAsync(Bench bench, CancellationToken cancellationToken)
+    private const string Iperf = "iperf3, one stream (plaintext)", Socat = "socat (plaintext, unverified)";
+
+    public static void Add(Bench bench)
     {
         bench.AddFileRow("cp", [], destination => ["cp", bench.Source, destination]);
         bench.AddTreeRow("cp -r", [], destination => ["cp", "-r", bench.Tree, destination]);
-        await AddIperfAsync(bench, cancellationToken);
+        AddIperf(bench);
         AddSocat(bench);
     }
 
-    private static async Task AddIperfAsync(Bench bench, CancellationToken cancellationToken)
+    private static void AddIperf(Bench bench)
     {
         if (ChildProcess.Find("iperf3") is not { } iperf)
         {
-            bench.Miss("iperf3");
+            bench.Miss(Iperf, "iperf3");
             return;
         }
 
-        string port = Ports.Free().ToString(CultureInfo.InvariantCulture);
-        ChildProcess server = bench.Own(ChildProcess.Start(iperf, "-s", "-B", "127.0.0.1", "-p", port, "--forceflush"));
-        await server.WaitForLineAsync(line => line.Contains("listening", StringComparison.OrdinalIgnoreCase), cancellationToken);
-        Scenario memory = bench.Settings.Memory;
-        string[] arguments =
-            ["-c", "127.0.0.1", "-p", port, "-l", "1M", "-n", memory.Bytes.ToString(CultureInfo.InvariantCulture), "--json"];
-        bench.Add(new Contender("iperf3, one stream (plaintext)", memory, [server], async (meter, token) =>
+        Server server = bench.Serve("iperf3 -s", async token =>
         {
-            (string output, _) = await meter.RunAsync(iperf, arguments, token);
+            string port = Ports.Free().ToString(CultureInfo.InvariantCulture);
+            ChildProcess process = ChildProcess.Start(iperf, "-s", "-B", "127.0.0.1", "-p", port, "--forceflush");
+            await process.WaitForLineAsync(line => line.Contains("listening", StringComparison.OrdinalIgnoreCase), token);
+            return (process, port);
+        });
+        Scenario memory = bench.Settings.Memory;
+        bench.Add(new Contender(Iperf, memory, [server], async (meter, token) =>
+        {
+            (string output, _) = await meter.RunAsync(
+                iperf,
+                ["-c", "127.0.0.1", "-p", server.Address, "-l", "1M", "-n", memory.Bytes.ToString(CultureInfo.InvariantCulture), "--json"], token);
             using JsonDocument report = JsonDocument.Parse(output);
             JsonElement received = report.RootElement.GetProperty("end").GetProperty("sum_received");
             return memory.Bytes / (received.GetProperty("bits_per_second").GetDouble() / 8);
@@ -41,17 +47,20 @@ internal static class PlainRows
     {
         if (ChildProcess.Find("socat") is not { } socat)
         {
-            bench.Miss("socat");
+            bench.Miss(Socat, "socat");
             return;
         }
 
-        string port = Ports.Free().ToString(CultureInfo.InvariantCulture);
         // Both ends in one shell, so that both are ended children; the client tries until the server listens.
-        bench.AddFileRow("socat (plaintext, unverified)", [], destination =>
-        [
-            "sh", "-c",
-            $"{socat} -u -b 1048576 OPEN:{bench.Source} TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr & "
-            + $"{socat} -u -b 1048576 TCP:127.0.0.1:{port},retry=100,interval=0.01 OPEN:{destination},creat,trunc && wait",
-        ]);
+        bench.AddFileRow(Socat, [], destination =>
+        {
+            string port = Ports.Free().ToString(CultureInfo.InvariantCulture);
+            return
+            [
+                "sh", "-c",
+                $"{socat} -u -b 1048576 OPEN:{bench.Source} TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr & "
+                + $"{socat} -u -b 1048576 TCP:127.0.0.1:{port},retry=100,interval=0.01 OPEN:{destination},creat,trunc && wait",
+            ];
+        });
     }
 }

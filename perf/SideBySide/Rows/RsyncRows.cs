@@ -5,34 +5,39 @@ namespace FastShare.SideBySide.Rows;
 /// <summary>rsync from its own daemon: plaintext, and verified by MD5 or XXH128 of the whole file.</summary>
 internal static class RsyncRows
 {
-    public static async Task AddAsync(Bench bench, CancellationToken cancellationToken)
+    private const string Daemon = "rsync daemon (plaintext)";
+
+    public static void Add(Bench bench)
     {
         if (ChildProcess.Find("rsync") is not { } rsync)
         {
-            bench.Miss("rsync");
+            bench.Miss(Daemon, "rsync");
             return;
         }
 
-        int port = Ports.Free();
-        string configuration = Path.Combine(bench.Work, "rsyncd.conf");
-        string privileges = Environment.IsPrivilegedProcess ? "uid = root\ngid = root" : "";
-        await File.WriteAllTextAsync(
-            configuration,
-            $"""
-            address = 127.0.0.1
-            port = {port.ToString(CultureInfo.InvariantCulture)}
-            use chroot = no
-            {privileges}
-            [bench]
-            path = {bench.Work}
-            read only = yes
-
-            """,
-            cancellationToken);
-        ChildProcess server = bench.Own(ChildProcess.Start(rsync, "--daemon", "--no-detach", $"--config={configuration}"));
-        await Ports.WaitUntilOpenAsync(port, cancellationToken);
-        string url = $"rsync://127.0.0.1:{port}/bench";
-        bench.AddFileRow("rsync daemon (plaintext)", [server], destination => [rsync, "-a", $"{url}/source.bin", destination]);
-        bench.AddTreeRow("rsync daemon (plaintext)", [server], destination => [rsync, "-a", $"{url}/tree/", destination]);
+        Server server = bench.Serve("rsync --daemon", async token =>
+        {
+            int port = Ports.Free();
+            string configuration = Path.Combine(bench.Work, "rsyncd.conf");
+            await File.WriteAllTextAsync(configuration, Configuration("127.0.0.1", port, bench.Work), token);
+            ChildProcess process = ChildProcess.Start(rsync, "--daemon", "--no-detach", $"--config={configuration}");
+            await Ports.WaitUntilOpenAsync(port, process, token);
+            return (process, $"rsync://127.0.0.1:{port}/bench");
+        });
+        bench.AddFileRow(Daemon, [server], destination => [rsync, "-a", $"{server.Address}/source.bin", destination]);
+        bench.AddTreeRow(Daemon, [server], destination => [rsync, "-a", $"{server.Address}/tree/", destination]);
     }
+
+    /// <summary>What a daemon reads: one module, <c>bench</c>.</summary>
+    public static string Configuration(string address, int port, string folder) =>
+        $"""
+        address = {address}
+        port = {port.ToString(CultureInfo.InvariantCulture)}
+        use chroot = no
+        {(Environment.IsPrivilegedProcess ? "uid = root\ngid = root" : "")}
+        [bench]
+        path = {folder}
+        read only = yes
+
+        """;
 }

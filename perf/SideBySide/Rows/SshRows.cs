@@ -1,38 +1,39 @@
-using System.Globalization;
-
 namespace FastShare.SideBySide.Rows;
 
 /// <summary>What runs over ssh: scp and rsync.</summary>
 internal static class SshRows
 {
-    public static async Task AddAsync(Bench bench, CancellationToken cancellationToken)
+    private const string Scp = "scp, default cipher", ScpAes = "scp, aes128-gcm", Rsync = "rsync over ssh", Sftp = "SSH.NET, SFTP";
+
+    public static void Add(Bench bench)
     {
-        int port = Ports.Free();
-        if (await Sshd.StartAsync(bench.Work, port, cancellationToken) is not { } server)
+        if (Sshd.Serve(bench) is not { } server)
         {
-            bench.Miss("sshd, ssh-keygen and scp");
+            foreach (string row in (string[])[Scp, ScpAes, Rsync, Sftp]) bench.Miss(row, "sshd, ssh-keygen and scp");
             return;
         }
 
-        bench.Own(server);
         string[] options =
         [
             "-i", Path.Combine(bench.Work, "user"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-            "-o", "LogLevel=ERROR",
+            "-o", "LogLevel=ERROR", "-o", "BatchMode=yes",
         ];
-        string number = port.ToString(CultureInfo.InvariantCulture), host = $"{Environment.UserName}@127.0.0.1";
-        string[] scp = ["scp", "-q", "-P", number, .. options];
-        bench.AddFileRow("scp, default cipher", [server], destination => [.. scp, $"{host}:{bench.Source}", destination]);
-        bench.AddFileRow(
-            "scp, aes128-gcm", [server], destination => [.. scp, "-c", "aes128-gcm@openssh.com", $"{host}:{bench.Source}", destination]);
-        if (ChildProcess.Find("rsync") is not { } rsync) return; // told by its own row
-        string shell = $"ssh -p {number} {string.Join(' ', options)}";
-        bench.AddFileRow("rsync over ssh", [server], destination => [rsync, "-a", "-e", shell, $"{host}:{bench.Source}", destination]);
-        bench.AddTreeRow("rsync over ssh", [server], destination => [rsync, "-a", "-e", shell, $"{host}:{bench.Tree}/", destination]);
-        bench.Add(Sftp(bench, server, port));
-    }
+        string host = $"{Environment.UserName}@127.0.0.1";
+        bench.AddFileRow(Scp, [server], destination => [.. Command(), $"{host}:{bench.Source}", destination]);
+        bench.AddFileRow(ScpAes, [server], destination => [.. Command(), "-c", "aes128-gcm@openssh.com", $"{host}:{bench.Source}", destination]);
+        bench.Add(DotNetRows.FileRow(bench, Sftp, [server], destination =>
+            ["sftp", server.Address, Environment.UserName, Path.Combine(bench.Work, "user"), bench.Source, destination]));
+        if (ChildProcess.Find("rsync") is not { } rsync)
+        {
+            bench.Miss(Rsync, "rsync");
+            return;
+        }
 
-    private static Contender Sftp(Bench bench, ChildProcess server, int port) =>
-        DotNetRows.FileRow(bench, "SSH.NET, SFTP", [server], destination =>
-            ["sftp", $"{port}", Environment.UserName, Path.Combine(bench.Work, "user"), bench.Source, destination]);
+        bench.AddFileRow(Rsync, [server], destination => [rsync, "-a", "-e", Shell(), $"{host}:{bench.Source}", destination]);
+        bench.AddTreeRow(Rsync, [server], destination => [rsync, "-a", "-e", Shell(), $"{host}:{bench.Tree}/", destination]);
+
+        string[] Command() => ["scp", "-q", "-P", server.Address, .. options];
+
+        string Shell() => $"ssh -p {server.Address} {string.Join(' ', options)}";
+    }
 }

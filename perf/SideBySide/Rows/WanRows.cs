@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 
 namespace FastShare.SideBySide.Rows;
 
@@ -11,34 +10,27 @@ internal static class WanRows
 {
     private const int Megabits = 1000, MostRounds = 3, Port = 4401;
     private const string A = "10.77.0.1", B = "10.77.0.2";
-    private const long Bytes = 512 << 20;
+    private const string Title = "wide area";
 
     private static readonly (string RoundTrip, string Loss)[] _paths = [("20", "0"), ("100", "0.1")];
+
+    /// <summary>Whether a scenario is one of these.</summary>
+    public static bool IsWide(Scenario scenario) => scenario.Name.StartsWith(Title, StringComparison.Ordinal);
 
     public static void Add(Bench bench)
     {
         if (bench.Settings.Wan is not { } lab) return;
-        string source = Path.Combine(bench.Work, "wan.bin"), folder = Path.Combine(bench.Work, "wan");
-        Directory.CreateDirectory(folder);
-        using (FileStream all = File.OpenRead(bench.Source), part = File.Create(source))
-        {
-            byte[] block = new byte[1 << 20];
-            for (long written = 0; written < Bytes; written += block.Length)
-            {
-                if (all.ReadAtLeast(block, block.Length, throwOnEndOfStream: false) < block.Length) all.Position = 0;
-                part.Write(block);
-            }
-        }
-
+        string source = bench.WanSource, folder = Path.Combine(bench.Work, "wan");
+        long bytes = bench.Settings.WanBytes;
         foreach ((string roundTrip, string loss) in _paths)
         {
-            var scenario = new Scenario($"wide area, {roundTrip} ms, {loss} % loss, {Megabits} Mbit/s", Bytes, 1);
+            var scenario = new Scenario($"{Title}, {roundTrip} ms, {loss} % loss, {Megabits} Mbit/s", bytes, 1);
             if (FastShareNodes.Find() is { } fastshare)
                 Row("fastshare, verified", (meter, token) => SendAsync(lab, fastshare, source, folder, meter, token));
             if (ChildProcess.Find("iperf3") is { } iperf)
             {
                 Row("iperf3 -P1 (plaintext, no file)", (meter, token) => AgainstAsync(
-                    lab, "b", [iperf, "-s", "-1", "--forceflush"], [], [iperf, "-c", B, "-n", $"{Bytes}", "--connect-timeout", "5000"], meter, token));
+                    lab, "b", [iperf, "-s", "-1", "--forceflush"], [], [iperf, "-c", B, "-n", $"{bytes}", "--connect-timeout", "5000"], meter, token));
             }
 
             if (ChildProcess.Find("rsync") is { } rsync)
@@ -46,9 +38,7 @@ internal static class WanRows
                 Row("rsync daemon (plaintext)", async (meter, token) =>
                 {
                     string configuration = Path.Combine(bench.Work, "wan-rsyncd.conf");
-                    string privileges = Environment.IsPrivilegedProcess ? "uid = root\ngid = root\n" : "";
-                    await File.WriteAllTextAsync(
-                        configuration, $"address = {A}\nport = {Port}\nuse chroot = no\n{privileges}[bench]\npath = {bench.Work}\nread only = yes\n", token);
+                    await File.WriteAllTextAsync(configuration, RsyncRows.Configuration(A, Port, bench.Work), token);
                     string url = $"rsync://{A}:{Port}/bench/";
                     return await AgainstAsync(
                         lab, "a", [rsync, "--daemon", "--no-detach", $"--config={configuration}"], [rsync, url],
@@ -96,9 +86,7 @@ internal static class WanRows
     {
         await using ChildProcess receiver = ChildProcess.Start(
             lab, "exec", "b", fastshare, "receive", folder, "--yes", "--json", "--ephemeral", "--no-mdns", "--listen", $"/ip4/{B}/tcp/0");
-        string line = await receiver.WaitForLineAsync(l => l.Contains("\"listening\"", StringComparison.Ordinal), cancellationToken);
-        using JsonDocument listening = JsonDocument.Parse(line);
-        string address = listening.RootElement.GetProperty("addresses")[0].GetString()!;
+        string address = await FastShareNodes.AddressAsync(receiver, cancellationToken);
         return (await meter.RunAsync(
             lab,
             ["exec", "a", fastshare, "send", source, "--to", address, "--json", "--ephemeral", "--no-mdns", "--listen", $"/ip4/{A}/tcp/0", "--mode", "auto"],
