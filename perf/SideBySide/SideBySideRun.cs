@@ -17,6 +17,7 @@ internal static class SideBySideRun
         var measuring = new Measuring(bench.Rows, settings.Rounds, settings.Patience, Console.Error.WriteLine);
         Dictionary<Contender, double> calls = [];
         bool interrupted = false;
+        var machine = Machine.Here(); // before it is busy with this
         using var guard = new Guard(work, bench.Disk); // before the folders, and ends after all that they hold
         ChildProcess.Use(guard);
         try
@@ -33,7 +34,7 @@ internal static class SideBySideRun
                 interrupted = true;
             }
 
-            var results = Results.Of(settings, measuring, calls, bench.Missing, interrupted, Machine.Here(), await GitCommit.ReadAsync());
+            var results = Results.Of(settings, measuring, calls, bench.Missing, interrupted, machine, await GitCommit.ReadAsync());
             await WriteAsync(settings, results);
         }
         finally

@@ -1,105 +1,145 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using FastShare.SideBySide.Rows;
 
 namespace FastShare.SideBySide.Reporting;
 
-/// <summary>The results as one HTML file that needs nothing else: a plot and a table per scenario.</summary>
+/// <summary>
+/// The results as one HTML file that needs nothing else: what came of the goals, then plots and a table per scenario, then the same data as
+/// JSON. All text in it is escaped.
+/// </summary>
 internal static class HtmlReport
 {
-    private const int LabelWidth = 290, PlotWidth = 520, RowHeight = 26, CpuWidth = 220, Gap = 30;
-
-    private const string Head =
-        """
-        <!doctype html>
-        <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>FastShare side by side</title>
-        <style>
-        body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; max-width: 1120px; margin: 2rem auto; padding: 0 1rem; }
-        h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-        table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-        td, th { padding: .2rem .7rem; border-bottom: 1px solid #dde3ea; text-align: right; } td:first-child, th:first-child { text-align: left; }
-        tr.own { font-weight: 600; } p.note { color: #556; } svg { max-width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: #1c2733; }
-        svg text.small { font-size: 11px; fill: #556; }
-        </style></head><body>
-        """;
-
     public static string Create(Results results)
     {
-        var html = new StringBuilder(Head);
-        Machine machine = results.Machine;
-        html.Append("<h1>FastShare, side by side</h1>");
-        html.Append(CultureInfo.InvariantCulture, $"<p>{Text(machine.Processor)}, {machine.Cores} cores, {machine.MemoryGib:0} GiB; {Text(machine.System)}; ");
-        html.Append(CultureInfo.InvariantCulture, $"{Text(machine.Runtime)}. Commit {Text(results.Commit)}, {results.Time:yyyy-MM-dd HH:mm} UTC. ");
-        html.Append(CultureInfo.InvariantCulture, $"Every row ran {results.Rounds} times, in turn with the others, after one round to warm up.</p>");
-        html.Append("<p class=note>Left: throughput; the bar ends at the median, the line spans slowest to fastest round. Right: processor time of both ends for a gigabyte. ");
-        html.Append("Sender and receiver share the machine, so what costs less processor time is faster here, and leaves more for others elsewhere.</p>");
+        var html = new StringBuilder("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">");
+        html.Append("<title>FastShare, side by side</title>\n<style>\n").Append(ReportStyle.Css).Append("\n</style></head><body>\n");
+        html.Append("<h1>FastShare, side by side</h1>\n");
+        Headline(html, results);
+        Troubles(html, results);
+        Reading(html);
         GoalTable(html, results.Goals);
-        foreach (ScenarioResult scenario in results.Scenarios)
-        {
-            html.Append(CultureInfo.InvariantCulture, $"<h2>{Text(Table.Title(scenario))}</h2>");
-            if (scenario.Bytes > 0) Plot(html, scenario);
-            Rows(html, scenario);
-            OverTime.Append(html, scenario);
-            StageTable.Append(html, scenario);
-        }
-
-        if (results.Missing.Count > 0) html.Append(CultureInfo.InvariantCulture, $"<p class=note>Not on this machine: {Text(string.Join("; ", results.Missing.Select(missing => $"{missing.Row} ({missing.Needs})")))}.</p>");
+        foreach (ScenarioResult scenario in results.Scenarios) Scenario(html, scenario);
+        MachineList(html, results);
+        // JSON's own escapes leave no character that could end the element.
+        html.Append("<script type=\"application/json\" id=\"results\">\n").Append(results.ToJson()).Append("\n</script>\n");
         return html.Append("</body></html>\n").ToString();
-    }
-
-    private static void Plot(StringBuilder html, ScenarioResult scenario)
-    {
-        double fastest = scenario.Rows.Max(row => scenario.GigabytesPerSecond(row.Fastest));
-        double dearest = Math.Max(1e-9, scenario.Rows.Max(row => row.CpuPerGigabyte(scenario.Bytes)));
-        int height = RowHeight * scenario.Rows.Count, cpuLeft = LabelWidth + PlotWidth + Gap, width = cpuLeft + CpuWidth;
-        html.Append(CultureInfo.InvariantCulture, $"<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" role=img aria-label=\"{Text(Table.Title(scenario))}\">");
-        for (int i = 0; i < scenario.Rows.Count; i++)
-        {
-            RowResult row = scenario.Rows[i];
-            double top = i * RowHeight, middle = top + RowHeight / 2.0;
-            string colour = row.IsReference ? "#0b6e4f" : row.Name.StartsWith("fastshare", StringComparison.Ordinal) ? "#58a888" : "#9fb3c8";
-            double cpu = row.CpuPerGigabyte(scenario.Bytes);
-            html.Append(CultureInfo.InvariantCulture, $"<text x=\"{LabelWidth - 8}\" y=\"{middle + 4:0.#}\" text-anchor=end>{Text(row.Name)}</text>");
-            Bar(LabelWidth, X(row.Median) - LabelWidth);
-            html.Append(CultureInfo.InvariantCulture, $"<path d=\"M{X(row.Slowest):0.#} {middle:0.#}H{X(row.Fastest):0.#}\" stroke=\"#1c2733\" stroke-width=2 />");
-            html.Append(CultureInfo.InvariantCulture, $"<text class=small x=\"{LabelWidth + 4}\" y=\"{middle + 4:0.#}\">{scenario.GigabytesPerSecond(row.Median):0.00} GB/s</text>");
-            Bar(cpuLeft, (CpuWidth - 60) * cpu / dearest);
-            html.Append(CultureInfo.InvariantCulture, $"<text class=small x=\"{cpuLeft + 4}\" y=\"{middle + 4:0.#}\">{cpu:0.00} CPU-s/GB</text>");
-
-            double X(double seconds) => LabelWidth + PlotWidth * scenario.GigabytesPerSecond(seconds) / fastest;
-
-            void Bar(double left, double length) => html.Append(
-                CultureInfo.InvariantCulture, $"<rect x=\"{left:0.#}\" y=\"{top + 4:0.#}\" width=\"{length:0.#}\" height=\"{RowHeight - 8}\" fill=\"{colour}\" opacity=0.75 />");
-        }
-
-        html.Append("</svg>");
-    }
-
-    private static void Rows(StringBuilder html, ScenarioResult scenario)
-    {
-        html.Append("<table><tr><th></th>");
-        foreach (string header in Table.Headers(scenario)) html.Append(CultureInfo.InvariantCulture, $"<th>{Text(header)}</th>");
-        html.Append("</tr>");
-        foreach (RowResult row in scenario.Rows)
-        {
-            html.Append(row.IsReference ? "<tr class=own>" : "<tr>");
-            foreach (string cell in Table.Cells(scenario, row)) html.Append(CultureInfo.InvariantCulture, $"<td>{Text(cell)}</td>");
-            html.Append("</tr>");
-        }
-
-        html.Append("</table>");
-    }
-
-    private static void GoalTable(StringBuilder html, IReadOnlyList<Goal> goals)
-    {
-        html.Append("<h2>Goals</h2><p class=note>Ratios are of rounds of this run, each with the same round of the other row: the median, and from least to most. ");
-        html.Append("The rows that begin with <i>limit</i> do only what cannot be avoided: what they do not reach, nothing on this machine can.</p>");
-        html.Append("<table><tr><th>goal</th><th>wanted</th><th>measured</th><th>met</th></tr>");
-        foreach (Goal goal in goals)
-            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{Text(goal.What)}</td><td>{Text(goal.Wanted)}</td><td>{Text(goal.Measured)}</td><td>{goal.Verdict}</td></tr>");
-        html.Append("</table>");
     }
 
     /// <summary>Text as HTML.</summary>
     internal static string Text(string text) => WebUtility.HtmlEncode(text);
+
+    /// <summary>What a row is, as a class of the style sheet.</summary>
+    internal static string KindOf(RowResult row) => row switch
+    {
+        { IsReference: true } => "own",
+        _ when row.Name.StartsWith(LimitRows.Prefix, StringComparison.Ordinal) => "limit",
+        _ when row.Name.StartsWith("fastshare", StringComparison.Ordinal) => row.Name.Contains("plaintext", StringComparison.Ordinal) ? "plain" : "own",
+        _ => "other",
+    };
+
+    private static void Headline(StringBuilder html, Results results)
+    {
+        int met = results.Goals.Count(goal => goal.Met == true), missed = results.Goals.Count(goal => goal.Met == false);
+        int beyond = results.Goals.Count(goal => goal is { Met: false, LimitMeets: false }), unmeasured = results.Goals.Count - met - missed;
+        html.Append(CultureInfo.InvariantCulture, $"<p class=\"headline\"><b class=\"good\">{met} of {met + missed} goals met</b>, <b class=\"{(missed > 0 ? "bad" : "good")}\">{missed} not</b>");
+        if (beyond > 0) html.Append(CultureInfo.InvariantCulture, $"; {beyond} of those not even by a program that does only the unavoidable on this machine");
+        if (unmeasured > 0) html.Append(CultureInfo.InvariantCulture, $"; {unmeasured} more were not measured in this run");
+        html.Append(".</p>\n<div class=\"cards\">");
+        foreach (ScenarioResult scenario in results.Scenarios)
+        {
+            if (scenario.Reference is not { } own) continue;
+            string value = scenario.Bytes > 0 ? $"{Table.Number(scenario.GigabytesPerSecond(own.Median))} GB/s" : $"{Table.Number(1000 * own.Median)} ms";
+            html.Append(CultureInfo.InvariantCulture, $"<div class=\"card\"><b>{value}</b><span>{Text(Table.Title(scenario))}</span></div>");
+        }
+
+        html.Append("</div>\n");
+        html.Append(CultureInfo.InvariantCulture, $"<p class=\"note\">Commit {Text(results.Commit.Length > 0 ? results.Commit : "unknown")}, {results.Time:yyyy-MM-dd HH:mm} UTC, ");
+        html.Append(CultureInfo.InvariantCulture, $"{Text(results.Machine.Processor)}, {results.Machine.Cores} cores. The cards: FastShare, encrypted and verified.</p>\n");
+    }
+
+    private static void Troubles(StringBuilder html, Results results)
+    {
+        if (results.Interrupted) html.Append("<div class=\"warn\">This run was interrupted: only the rounds that were over by then count.</div>\n");
+        if (results.Failed.Count > 0)
+        {
+            html.Append(CultureInfo.InvariantCulture, $"<div class=\"warn\">Failed, and left out from then on ({results.Failed.Count}):<ul>");
+            foreach (FailedRow failed in results.Failed)
+                html.Append(CultureInfo.InvariantCulture, $"<li><b>{Text(failed.Row)}</b>, {Text(failed.Scenario)}, {Text(failed.When)}: {Text(Table.Short(failed.Reason))}</li>");
+            html.Append("</ul></div>\n");
+        }
+
+        if (results.Missing.Count == 0) return;
+        html.Append(CultureInfo.InvariantCulture, $"<div class=\"warn\">Not on this machine ({results.Missing.Count}; perf/setup.sh installs what can be had):<ul>");
+        foreach (MissingRow missing in results.Missing) html.Append(CultureInfo.InvariantCulture, $"<li><b>{Text(missing.Row)}</b> needs {Text(missing.Needs)}</li>");
+        html.Append("</ul></div>\n");
+    }
+
+    private static void Reading(StringBuilder html)
+    {
+        html.Append(
+            """
+            <p class="legend"><span><i class="own"></i>FastShare, encrypted</span><span><i class="plain"></i>FastShare, plaintext</span><span><i class="other"></i>others</span><span><i class="limit"></i>limit: only the unavoidable</span></p>
+            <p class="note">Every row moved the same bytes, in turn with the others, round after round, after one round to warm up, all on this machine. A bar ends at
+            the median round; the thin line spans the slowest to the fastest. Both ends share the processor, so what costs less processor time is faster here, and leaves
+            more for others elsewhere. Compare within this report only: machines differ, and one machine drifts.</p>
+
+            """);
+    }
+
+    private static void GoalTable(StringBuilder html, IReadOnlyList<Goal> goals)
+    {
+        html.Append("<h2>Goals</h2><p class=\"note\">Ratios are of the same round of both rows: the median, and from least to most. <i>Limit of the machine</i> is the same "
+            + "ratio for a program of .NET that does only the unavoidable, in the same run: where that is not enough, nothing in .NET would be.</p>\n");
+        html.Append("<div class=\"scroll\"><table><tr><th>goal</th><th>wanted</th><th>measured</th><th>met</th><th>limit of the machine</th></tr>\n");
+        foreach (Goal goal in goals.OrderBy(goal => goal.Met switch { false => 0, true => 1, null => 2 }))
+        {
+            string of = goal.Met switch { true => "good", false => "bad", null => "none" };
+            string limit = goal.Limit + (goal is { Met: false, LimitMeets: false } ? ": cannot be met here" : "");
+            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{Text(goal.What)}</td><td>{Text(goal.Wanted)}</td><td>{Text(goal.Measured)}</td>");
+            html.Append(CultureInfo.InvariantCulture, $"<td class=\"{of}\">{goal.Verdict}</td><td>{Text(limit)}</td></tr>\n");
+        }
+
+        html.Append("</table></div>\n");
+    }
+
+    private static void Scenario(StringBuilder html, ScenarioResult scenario)
+    {
+        html.Append(CultureInfo.InvariantCulture, $"<h2>{Text(Table.Title(scenario))}</h2><p class=\"note\">{Table.Rounds(scenario)}, {scenario.TookSeconds:0} s with all.</p>\n");
+        html.Append(BarPlot.Of(scenario));
+        string ratios = RatioPlot.Of(scenario);
+        if (ratios.Length > 0) html.Append("<h3>How much faster or slower</h3>\n").Append(ratios);
+        html.Append("<h3>All figures</h3><div class=\"scroll\"><table><tr><th></th>");
+        foreach (string header in Table.Headers(scenario)) html.Append(CultureInfo.InvariantCulture, $"<th>{Text(header)}</th>");
+        html.Append("</tr>\n");
+        foreach (RowResult row in scenario.Rows)
+        {
+            html.Append(row.IsReference ? "<tr class=\"own\">" : "<tr>");
+            foreach (string cell in Table.Cells(scenario, row)) html.Append(CultureInfo.InvariantCulture, $"<td>{Text(cell)}</td>");
+            html.Append("</tr>\n");
+        }
+
+        html.Append("</table></div>\n");
+        OverTime.Append(html, scenario);
+        StagePlot.Append(html, scenario);
+    }
+
+    private static void MachineList(StringBuilder html, Results results)
+    {
+        Machine machine = results.Machine;
+        string load = machine.LoadBefore is { } busy ? busy.ToString("0.0", CultureInfo.InvariantCulture) : "unknown";
+        html.Append("<h2>The machine</h2><dl>");
+        Item("processor", machine.Processor);
+        Item("cores", machine.Cores.ToString(CultureInfo.InvariantCulture));
+        Item("memory", string.Create(CultureInfo.InvariantCulture, $"{machine.MemoryGib:0} GiB"));
+        Item("system", machine.System);
+        Item("runtime", machine.Runtime);
+        Item("load before the run", $"{load} (above 0.5 others were at work, and the figures are to be doubted)");
+        Item("rounds asked for", results.Rounds.ToString(CultureInfo.InvariantCulture));
+        html.Append("</dl>\n<p class=\"note\">The samples of every round stand at the end of this file as JSON (and with --json FILE in a file of their own). "
+            + "perf/README.md says how to make this report again.</p>\n");
+
+        void Item(string name, string value) => html.Append(CultureInfo.InvariantCulture, $"<dt>{Text(name)}</dt><dd>{Text(value)}</dd>");
+    }
 }

@@ -12,15 +12,14 @@ namespace FastShare.SideBySide.Reporting;
 /// <param name="LoadBefore">What else ran just before: the load average of one minute; null: the system does not tell.</param>
 internal sealed record Machine(string Processor, int Cores, double MemoryGib, string System, string Runtime, double? LoadBefore)
 {
-    private static readonly double? _load = Load(); // when the program starts
-
+    /// <summary>This machine, and how busy it is just now.</summary>
     public static Machine Here() => new(
         Field("/proc/cpuinfo", "model name") ?? RuntimeInformation.ProcessArchitecture.ToString(),
         Environment.ProcessorCount,
         double.Parse((Field("/proc/meminfo", "MemTotal") ?? "0 kB").Split(' ')[0], CultureInfo.InvariantCulture) / (1 << 20),
         RuntimeInformation.OSDescription,
         RuntimeInformation.FrameworkDescription,
-        _load);
+        Load());
 
     private static double? Load() =>
         File.Exists("/proc/loadavg") ? double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], CultureInfo.InvariantCulture) : null;

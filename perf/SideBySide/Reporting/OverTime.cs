@@ -4,47 +4,58 @@ using System.Text;
 namespace FastShare.SideBySide.Reporting;
 
 /// <summary>
-/// Throughput over time: bytes received over the loopback interface in each tenth of a second, of each row's round of median length.
-/// Encrypted or not, with all headers; rows that use no network have no line.
+/// Throughput over time, a small plot for each row on the same axes: bytes received over the loopback interface in each tenth of a second, of
+/// the round of median length. Encrypted or not, with all headers; rows that use no network have no plot.
 /// </summary>
 internal static class OverTime
 {
-    private const int Width = 860, Height = 150, Left = 60;
-    private const double Step = 0.1;
-
-    private static readonly string[] _colours = ["#0b6e4f", "#c2571a", "#3b6fb6", "#8a4fa3", "#a08b16", "#a33b52", "#3c8f9c", "#5c6570"];
+    private const double Width = 268, Height = 118, Left = 34, Right = 10, Top = 24, Bottom = 22, Step = 0.1;
 
     public static void Append(StringBuilder html, ScenarioResult scenario)
     {
-        List<(string Name, IReadOnlyList<long> Trace)> lines =
+        if (scenario.Bytes == 0) return;
+        List<(RowResult Row, IReadOnlyList<long> Trace)> rows =
         [
-            .. scenario.Rows.Select(row => (row.Name, row.Samples.OrderBy(sample => sample.Seconds).ElementAt(row.Samples.Count / 2).Trace))
-                .Where(line => line.Trace.Count > 2 && line.Trace.Sum() > scenario.Bytes / 10 && scenario.Bytes > 0),
+            .. scenario.Rows.Select(row => (row, MedianRound(row).Trace)).Where(line => line.Trace.Count > 2 && line.Trace.Sum() > scenario.Bytes / 10),
         ];
-        if (lines.Count == 0) return;
-        double longest = lines.Max(line => line.Trace.Count), most = lines.Max(line => line.Trace.Max());
-        html.Append("<details open><summary>Throughput over time</summary>");
-        html.Append(CultureInfo.InvariantCulture, $"<svg viewBox=\"0 0 {Left + Width} {Height + 24}\" width=\"{Left + Width}\" role=img aria-label=\"Throughput over time\">");
-        html.Append(CultureInfo.InvariantCulture, $"<text class=small x=0 y=12>{most / Step / 1e9:0.0} GB/s</text><text class=small x=0 y={Height}>0</text>");
-        html.Append(CultureInfo.InvariantCulture, $"<text class=small x=\"{Left + Width - 40}\" y=\"{Height + 18}\">{longest * Step:0.0} s</text>");
-        html.Append(CultureInfo.InvariantCulture, $"<path d=\"M{Left} 0V{Height}H{Left + Width}\" fill=none stroke=\"#dde3ea\" />");
-        for (int i = 0; i < lines.Count; i++)
-        {
-            html.Append("<path fill=none stroke-width=1.5 stroke=\"").Append(_colours[i % _colours.Length]).Append('"');
-            if (i >= _colours.Length) html.Append(" stroke-dasharray=\"4 3\"");
-            html.Append(" d=\"");
-            for (int at = 0; at < lines[i].Trace.Count; at++)
-            {
-                html.Append(at == 0 ? 'M' : 'L').Append(CultureInfo.InvariantCulture, $"{Left + Width * (at + 0.5) / longest:0.#} ");
-                html.Append(CultureInfo.InvariantCulture, $"{Height - Height * lines[i].Trace[at] / most:0.#}");
-            }
+        if (rows.Count == 0) return;
+        var time = new Axis(rows.Max(line => line.Trace.Count) * Step, 4);
+        var rate = new Axis(rows.Max(line => line.Trace.Max()) / Step / 1e9, 3);
+        html.Append("<h3>Throughput over time</h3><p class=\"note\">Across: seconds since the client's start. Up: GB/s over the loopback interface. "
+            + "The round of median length; all plots have the same axes. Rows that use no network, or were over in a moment, have none.</p><div class=\"small-plots\">\n");
+        foreach ((RowResult row, IReadOnlyList<long> trace) in rows) html.Append(Plot(row, trace, time, rate));
+        html.Append("</div>\n");
+    }
 
-            html.Append("\" />");
+    /// <summary>The round whose length is the median, or the longer of the two in the middle.</summary>
+    internal static Sample MedianRound(RowResult row) => row.Samples.OrderBy(sample => sample.Seconds).ElementAt(row.Samples.Count / 2);
+
+    private static Svg Plot(RowResult row, IReadOnlyList<long> trace, Axis time, Axis rate)
+    {
+        var svg = new Svg(Width, Height, $"throughput over time: {row.Name}");
+        double floor = Height - Bottom;
+        svg.Text(Left, 13, row.Name, of: row.IsReference ? "small strong" : "small");
+        foreach (double tick in rate.Ticks)
+        {
+            svg.Line(Left, Y(tick), Width - Right, Y(tick), tick == 0 ? "axis" : "grid");
+            svg.Text(Left - 5, Y(tick) + 4, rate.Label(tick), "end", "tiny");
         }
 
-        html.Append("</svg><p class=note>");
-        for (int i = 0; i < lines.Count; i++)
-            html.Append(CultureInfo.InvariantCulture, $"<span style=\"color:{_colours[i % _colours.Length]}\">{(i < _colours.Length ? "━" : "╍")} {HtmlReport.Text(lines[i].Name)}</span> &nbsp; ");
-        html.Append("</p></details>");
+        foreach (double tick in time.Ticks)
+        {
+            svg.Line(X(tick), floor, X(tick), floor + 3, "axis");
+            string unit = tick == time.End ? " s" : "";
+            svg.Text(X(tick), Height - 7, string.Create(CultureInfo.InvariantCulture, $"{time.Label(tick)}{unit}"), "middle", "tiny");
+        }
+
+        (double X, double Y)[] points = [.. trace.Select((bytes, i) => (X((i + 0.5) * Step), Y(bytes / Step / 1e9)))];
+        string of = HtmlReport.KindOf(row);
+        svg.Curve(points, $"area {of}", floor);
+        svg.Curve(points, $"curve {of}");
+        return svg;
+
+        double X(double seconds) => Left + (Width - Left - Right) * seconds / time.End;
+
+        double Y(double gigabytes) => floor - (floor - Top) * gigabytes / rate.End;
     }
 }
