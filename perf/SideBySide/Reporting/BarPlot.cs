@@ -8,7 +8,7 @@ namespace FastShare.SideBySide.Reporting;
 /// </summary>
 internal static class BarPlot
 {
-    private const double Labels = 300, Main = 360, Beside = 190, Values = 74, Row = 26, Top = 34, Bottom = 8;
+    private const double Labels = 330, Main = 340, Beside = 180, Values = 74, Row = 26, Top = 34, Bottom = 8;
 
     public static string Of(ScenarioResult scenario)
     {

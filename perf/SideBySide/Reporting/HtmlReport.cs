@@ -97,7 +97,7 @@ internal static class HtmlReport
         {
             string of = goal.Met switch { true => "good", false => "bad", null => "none" };
             string limit = goal.Limit + (goal is { Met: false, LimitMeets: false } ? ": cannot be met here" : "");
-            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{Text(goal.What)}</td><td>{Text(goal.Wanted)}</td><td>{Text(goal.Measured)}</td>");
+            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{Text(goal.What)}</td><td class=\"one\">{Text(goal.Wanted)}</td><td class=\"one\">{Text(goal.Measured)}</td>");
             html.Append(CultureInfo.InvariantCulture, $"<td class=\"{of}\">{goal.Verdict}</td><td>{Text(limit)}</td></tr>\n");
         }
 
@@ -106,7 +106,7 @@ internal static class HtmlReport
 
     private static void Scenario(StringBuilder html, ScenarioResult scenario)
     {
-        html.Append(CultureInfo.InvariantCulture, $"<h2>{Text(Table.Title(scenario))}</h2><p class=\"note\">{Table.Rounds(scenario)}, {scenario.TookSeconds:0} s with all.</p>\n");
+        html.Append(CultureInfo.InvariantCulture, $"<h2>{Text(Table.Title(scenario))}</h2><p class=\"note\">{Table.Rounds(scenario)} in turn; with starts and clearing up all of it took {scenario.TookSeconds:0} s.</p>\n");
         html.Append(BarPlot.Of(scenario));
         string ratios = RatioPlot.Of(scenario);
         if (ratios.Length > 0) html.Append("<h3>How much faster or slower</h3>\n").Append(ratios);

@@ -9,7 +9,7 @@ namespace FastShare.SideBySide.Reporting;
 /// </summary>
 internal static class OverTime
 {
-    private const double Width = 268, Height = 118, Left = 34, Right = 10, Top = 24, Bottom = 22, Step = 0.1;
+    private const double Width = 344, Height = 118, Left = 34, Right = 10, Top = 24, Bottom = 22, Step = 0.1;
 
     public static void Append(StringBuilder html, ScenarioResult scenario)
     {

@@ -5,7 +5,7 @@ namespace FastShare.SideBySide.Reporting;
 /// <summary>How many times as fast as each other row FastShare was, round by round, on a logarithmic axis: right of 1 it is faster.</summary>
 internal static class RatioPlot
 {
-    private const double Labels = 300, Width = 560, Values = 170, Row = 24, Top = 34, Bottom = 8;
+    private const double Labels = 330, Width = 540, Values = 170, Row = 24, Top = 34, Bottom = 8;
     private static readonly double[] _ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100];
 
     /// <summary>The plot; empty: FastShare's row or any other did not run.</summary>

@@ -21,7 +21,7 @@ internal static class ReportStyle
         .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; font-size: .92rem; }
         td, th { padding: .22rem .65rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: bottom; } th { color: var(--muted); font-weight: 600; }
         td:first-child, th:first-child { text-align: left; } tr.own td { font-weight: 650; color: var(--own); } td.good { color: var(--good); font-weight: 650; }
-        td.bad { color: var(--bad); font-weight: 650; } td.none { color: var(--muted); }
+        td.bad { color: var(--bad); font-weight: 650; } td.none { color: var(--muted); } td.one { white-space: nowrap; }
         dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.2rem; margin: .6rem 0; } dt { color: var(--muted); } dd { margin: 0; }
         .legend span { margin-right: 1.3rem; white-space: nowrap; } .legend i { display: inline-block; width: 1em; height: .8em; margin-right: .4em; border-radius: 2px; }
         i.own { background: var(--own); } i.plain { background: var(--plain); } i.other { background: var(--other); } i.limit { background: var(--limit); }

@@ -6,7 +6,7 @@ namespace FastShare.SideBySide.Reporting;
 /// <summary>Where FastShare's time goes: seconds in each stage, medians, added up over everything that works or waits at the same time.</summary>
 internal static class StagePlot
 {
-    private const double Labels = 250, Width = 250, Values = 70, Row = 20, Top = 46, Bottom = 6;
+    private const double Labels = 235, Width = 220, Values = 64, Row = 20, Top = 46, Bottom = 6;
 
     /// <summary>Less than this part of the longest stage is left out of the plot.</summary>
     private const double Least = 0.002;

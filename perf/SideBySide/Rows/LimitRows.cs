@@ -10,7 +10,7 @@ namespace FastShare.SideBySide.Rows;
 internal static class LimitRows
 {
     public const string Prefix = "limit: ";
-    public const string Memory = Prefix + "AES-256-GCM and socket", File = Prefix + "read, AES-256-GCM, socket, XXH128, write";
+    public const string Memory = Prefix + "AEGIS-128L and socket", File = Prefix + "read, AEGIS-128L, socket, XXH128, write";
     public const string PlainMemory = Prefix + "socket (plaintext)", PlainFile = Prefix + "read, socket, XXH128, write (plaintext)";
 
     public static void Add(Bench bench)

@@ -10,9 +10,9 @@ internal static class PlainRows
 
     public static void Add(Bench bench)
     {
+        AddIperf(bench);
         bench.AddFileRow("cp", [], destination => ["cp", bench.Source, destination]);
         bench.AddTreeRow("cp -r", [], destination => ["cp", "-r", bench.Tree, destination]);
-        AddIperf(bench);
         AddSocat(bench);
     }
 
