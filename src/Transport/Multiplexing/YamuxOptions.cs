@@ -63,13 +63,13 @@ internal sealed class YamuxOptions
     public int MaxUnacknowledgedAtFirst { get; init => field = InRange(value, 1, 65536, nameof(MaxUnacknowledgedAtFirst)); } = 8;
 
     /// <summary>
-    /// Payload of one data frame while one stream has data. Default 131038: exactly two sealed records of 65519 bytes, for a Noise
-    /// channel gives large writes records of their own. Peers accept any size up to the window (rust: up to 1 MiB).
+    /// Payload of one data frame while one stream has data; a short rest goes with the last. Default 131006: exactly two sealed records of
+    /// 65503 bytes, for a Noise channel gives large writes records of their own. Peers accept any size up to the window (rust: up to 1 MiB).
     /// </summary>
-    public int MaxPayload { get; init => field = InRange(value, 1, 256 << 10, nameof(MaxPayload)); } = 2 * 65519;
+    public int MaxPayload { get; init => field = InRange(value, 1, 256 << 10, nameof(MaxPayload)); } = 2 * 65503;
 
-    /// <summary>Payload of one data frame while several streams have data. Default 65519: one sealed record.</summary>
-    public int SharedPayload { get; init => field = InRange(value, 1, 256 << 10, nameof(SharedPayload)); } = 65519;
+    /// <summary>Payload of one data frame while several streams have data. Default 65503: one sealed record.</summary>
+    public int SharedPayload { get; init => field = InRange(value, 1, 256 << 10, nameof(SharedPayload)); } = 65503;
 
     /// <summary>A ping goes out this often: measures the round trip and shows that the peer lives. Default 10 s.</summary>
     public TimeSpan PingInterval { get; init => field = Positive(value, nameof(PingInterval)); } = TimeSpan.FromSeconds(10);

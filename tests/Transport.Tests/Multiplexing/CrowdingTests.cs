@@ -13,29 +13,49 @@ public sealed class CrowdingTests
     private readonly Crowding _crowding = new();
     private readonly ByteBudget _budget = new(64 << 20);
 
-    [Fact]
-    public void A_stream_does_not_crowd_itself()
+    /// <summary>Short streams that end one after another, ten milliseconds apart.</summary>
+    private void End(int streams, double from)
     {
-        _crowding.OnOpened(At(5));
-        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(5), At(5.1), Near));
-        _crowding.OnOpened(At(5.2));
-        Assert.Equal(Crowding.CrowdedCredit, _crowding.LargestCredit(At(5), At(5.3), Near));
+        for (int i = 0; i < streams; i++) _crowding.OnEnded(At(from + (0.01 * i)), At(from + (0.01 * i) + 0.001));
     }
 
     [Fact]
-    public void A_second_without_a_new_stream_ends_it()
+    public void A_few_short_streams_are_no_crowd()
     {
-        _crowding.OnOpened(At(5));
-        Assert.Equal(Crowding.CrowdedCredit, _crowding.LargestCredit(At(1), At(5.99), Near));
-        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(1), At(6), Near));
+        End(Crowding.Crowd - 1, 5);
+        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(5.1), Near));
+        End(1, 5.1);
+        Assert.Equal(Crowding.CrowdedCredit, _crowding.LargestCredit(At(5.11), Near));
+    }
+
+    [Fact]
+    public void Streams_of_bulk_are_no_crowd()
+    {
+        for (int i = 0; i < 3 * Crowding.Crowd; i++) _crowding.OnEnded(At(1), At(2));
+        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(2), Near));
+    }
+
+    [Theory]
+    [InlineData(Crowding.Crowd)]
+    [InlineData(5 * Crowding.Crowd + 3)]
+    public void A_second_without_so_many_ends_it(int streams)
+    {
+        End(streams, 5);
+        double latestEight = 5.001 + (0.01 * (streams - Crowding.Crowd));
+        Assert.Equal(Crowding.CrowdedCredit, _crowding.LargestCredit(At(latestEight + 0.99), Near));
+        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(latestEight + 1), Near));
+        End(Crowding.Crowd - 1, 20);
+        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(20.1), Near));
+        End(1, 20.1);
+        Assert.Equal(Crowding.CrowdedCredit, _crowding.LargestCredit(At(20.2), Near));
     }
 
     [Fact]
     public void A_far_path_and_an_unknown_one_are_not_limited()
     {
-        _crowding.OnOpened(At(5));
-        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(1), At(5), TimeSpan.FromMilliseconds(2)));
-        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(1), At(5), null));
+        End(Crowding.Crowd, 5);
+        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(5.2), TimeSpan.FromMilliseconds(2)));
+        Assert.Equal(uint.MaxValue, _crowding.LargestCredit(At(5.2), null));
     }
 
     [Fact]

@@ -28,7 +28,6 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
     private readonly YamuxConnection _connection;
     private readonly Lock _sync = new();
 
-    private readonly TimeSpan _openedAt;
     private ReceiveWindow _window;
     private ReceiveSegment? _first;
     private ReceiveSegment? _last;
@@ -49,12 +48,15 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
     private bool _waiting;
     private CancellationTokenRegistration _cancellation; // the reading caller's alone
 
+    /// <summary>When the stream was opened.</summary>
+    public TimeSpan OpenedAt { get; }
+
     public StreamInput(YamuxStream stream, YamuxConnection connection)
     {
         _stream = stream;
         _connection = connection;
-        _openedAt = connection.Now;
-        _window = new ReceiveWindow(_openedAt);
+        OpenedAt = connection.Now;
+        _window = new ReceiveWindow(OpenedAt);
     }
 
     private enum Ending
@@ -273,7 +275,7 @@ internal sealed class StreamInput : PipeReader, IValueTaskSource<ReadResult>
                 if (_ending == Ending.Open)
                 {
                     TimeSpan now = _connection.Now;
-                    uint most = _connection.Crowding.LargestCredit(_openedAt, now, _connection.Pings.PathRoundTripTime);
+                    uint most = _connection.Crowding.LargestCredit(now, _connection.Pings.PathRoundTripTime);
                     credit = _window.Replenish(
                         _unread, now, _connection.RoundTripTime, most, _connection.Options.MaxStreamWindow, _connection.WindowGrowth);
                 }

@@ -69,7 +69,6 @@ internal sealed class StreamTable
     public YamuxStream? Open()
     {
         if (IsExhausted) return null;
-        _connection.Crowding.OnOpened(_connection.Now); // before it is there: a stream does not crowd itself
         var stream = new YamuxStream(_connection, (uint)_nextId, isRemote: false);
         _nextId += 2;
         _streams.Add(stream.StreamId, stream);
@@ -87,7 +86,6 @@ internal sealed class StreamTable
         if (refuse || _closed || _accepts.Reader.Count >= options.AcceptBacklog || _inbound >= options.MaxInboundStreams)
             return Admission.Refused;
         _inbound++;
-        _connection.Crowding.OnOpened(_connection.Now); // before it is there: a stream does not crowd itself
         stream = new YamuxStream(_connection, id, isRemote: true);
         _streams.Add(id, stream);
         Uses.Enter();

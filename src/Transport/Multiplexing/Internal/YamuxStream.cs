@@ -304,6 +304,9 @@ internal sealed class YamuxStream : IMuxedStream
         payload = default;
         if (_output.Remaining > 0)
         {
+            // A rest of a few kilobytes is not worth a frame of its own, still less, at the end of a write, a system call.
+            int shortRest = limit / 32;
+            if (_output.Remaining - limit <= shortRest) limit += shortRest;
             wantsFlush = _output.Take((int)Math.Min((uint)limit, _credit.Available), out payload);
             _credit.Take(payload.Length);
             if (_credit.Available == 0) NoteStarvation();
@@ -365,6 +368,7 @@ internal sealed class YamuxStream : IMuxedStream
         _closed?.TrySetResult();
         if (Acknowledge()) _connection.Streams.OnAbandoned();
         _connection.Streams.Remove(this);
+        _connection.Crowding.OnEnded(_input.OpenedAt, _connection.Now);
         ReleaseSlot();
         if (!IsRemote) EndUse();
     }
