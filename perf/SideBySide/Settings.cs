@@ -37,7 +37,7 @@ internal sealed record Settings
     public long FileBytes { get; init; } = 2L << 30;
 
     /// <summary>Size of the file moved over the emulated link.</summary>
-    public long WanBytes { get; init; } = 256L << 20;
+    public long WanBytes { get; init; } = 512L << 20;
 
     /// <summary>Number of small files moved; 0: that scenario is left out.</summary>
     public int SmallFiles { get; init; } = 100_000;

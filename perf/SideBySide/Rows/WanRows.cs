@@ -8,7 +8,7 @@ namespace FastShare.SideBySide.Rows;
 /// </summary>
 internal static class WanRows
 {
-    private const int Megabits = 1000, MostRounds = 3, Port = 4401;
+    private const int Megabits = 1000, MostRounds = 2, Port = 4401;
     private const string A = "10.77.0.1", B = "10.77.0.2";
     private const string Title = "wide area";
 

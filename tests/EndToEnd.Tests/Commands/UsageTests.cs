@@ -40,7 +40,6 @@ public sealed class UsageTests : IDisposable
     [InlineData("ping")]
     [InlineData("ping peer --count 0")]
     [InlineData("perf")]
-    [InlineData("bench peer")]
     [InlineData("bench --to peer --connections 1")]
     [InlineData("bench --to peer --size 0")]
     [InlineData("demo --size nothing")]

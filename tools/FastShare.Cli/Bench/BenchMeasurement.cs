@@ -11,7 +11,14 @@ namespace FastShare.Cli.Bench;
 /// <param name="Runs">Memory to memory: both directions, over one connection and over several.</param>
 internal sealed record BenchMeasurement(
     TimeSpan RoundTrip, int Processors, double HashBytesPerSecond, double? CipherBytesPerSecond, double? DiskBytesPerSecond,
-    IReadOnlyList<BenchRun> Runs);
+    IReadOnlyList<BenchRun> Runs)
+{
+    /// <summary>From this side's disk to the other's; null: the other side takes no files, or none was wanted.</summary>
+    public FileRun? File { get; init; }
+
+    /// <summary>What other programs did; empty: nobody asked.</summary>
+    public IReadOnlyList<OtherTool> Others { get; init; } = [];
+}
 
 /// <summary>One run of the perf protocol. Parts are of the time measured, 0 to 1, on average over its connections.</summary>
 /// <param name="Direction">Which way.</param>

@@ -10,6 +10,9 @@ internal enum LimitKind
     /// <summary>Reading the files.</summary>
     Disk,
 
+    /// <summary>Writing and syncing files at the other side.</summary>
+    Writing,
+
     /// <summary>Hashing chunks.</summary>
     Hash,
 
@@ -45,8 +48,12 @@ internal enum LimitKind
 /// <param name="Advice">What to change; likewise.</param>
 internal sealed record Limit(LimitKind Kind, double BytesPerSecond, string Why, string Advice);
 
-/// <summary>What holds each direction back: one limit, or two that are about equal, the lower first.</summary>
-internal sealed record Verdict(IReadOnlyList<Limit> Sending, IReadOnlyList<Limit> Receiving);
+/// <summary>What holds each direction back, from memory to memory: one limit, or two that are about equal, the lower first.</summary>
+internal sealed record Verdict(IReadOnlyList<Limit> Sending, IReadOnlyList<Limit> Receiving)
+{
+    /// <summary>What holds files back, from disk to disk; null: none was sent.</summary>
+    public Limit? Files { get; init; }
+}
 
 /// <summary>Names the bottleneck: a pure function of what was measured.</summary>
 internal static class Diagnosis
@@ -88,7 +95,8 @@ internal static class Diagnosis
             down = up with { BytesPerSecond = down.BytesPerSecond, Why = why };
         }
 
-        return new Verdict(Lowest([up, .. Local(measured, up.BytesPerSecond)]), Lowest([down]));
+        List<Limit> sending = Lowest([up, .. Local(measured, up.BytesPerSecond)]);
+        return new Verdict(sending, Lowest([down])) { Files = measured.File is null ? null : FileDiagnosis.Of(measured, sending) };
     }
 
     private static IEnumerable<Limit> Local(BenchMeasurement measured, double path)
@@ -126,7 +134,7 @@ internal static class Diagnosis
         if (IsSaturated(best, measured.Processors)) return Processor(measured, best);
         bool oneCore = one.Connections == 1 && one.Cores >= FullCore && Waiting(one) < Noticeable;
         if (several && oneCore) return OneCore(one, best);
-        if (several) return Window(measured, one, best);
+        if (several && far) return Window(measured, one, best);
         if (one.SendBufferLimited >= Mostly && far) return Window(measured, one, best);
         if (oneCore) return OneCore(one, best);
         return direction == PerfDirection.Upload ? Upload(measured, one, best) : Download(one, best);
@@ -239,8 +247,11 @@ internal static class Diagnosis
                 + $"processor nor what it waits for stands out"),
         "Run it again for longer (--seconds 10), and from the other side");
 
-    private static bool IsSaturated(BenchRun run, int processors) =>
-        run.Cores >= Full * processors || (run.MachineBusy >= Full && run.Cores >= FairPart * processors);
+    private static bool IsSaturated(BenchRun run, int processors) => IsSaturated(run.Cores, run.MachineBusy, processors);
+
+    /// <summary>Whether a machine has nothing left to give, and this process has a fair part in that.</summary>
+    internal static bool IsSaturated(double cores, double? machineBusy, int processors) =>
+        cores >= Full * processors || (machineBusy >= Full && cores >= FairPart * processors);
 
     private static double Waiting(BenchRun run) =>
         run.Direction == PerfDirection.Upload ? Math.Max(run.WaitingForPath, run.WaitingForWindow) : run.WaitingForBytes;

@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.Diagnostics;
 using System.Globalization;
 
 namespace FastShare.Cli.Bench;
@@ -11,26 +13,34 @@ internal sealed class ProcessorClock
     /// <summary>Processor time of this process since <paramref name="earlier"/>.</summary>
     public TimeSpan ProcessSince(ProcessorClock earlier) => _process - earlier._process;
 
-    /// <summary>Part of all cores' time that was used since then, by whatever program; null where the system does not tell.</summary>
+    /// <summary>Part of the time of all cores that this process may use that was used since then, by whatever program; null where the system does not tell.</summary>
     public double? MachineSince(ProcessorClock earlier) =>
         _machine is { } now && earlier._machine is { } then && now.All > then.All
             ? Math.Clamp((now.Busy - then.Busy) / (double)(now.All - then.All), 0, 1) : null;
 
-    // proc(5): user nice system idle iowait irq softirq steal, in ticks over all cores.
+    // proc(5): user nice system idle iowait irq softirq steal, in ticks; of the cores that this process may use.
     private static (long Busy, long All)? ReadMachine()
     {
         if (!OperatingSystem.IsLinux()) return null;
         try
         {
-            string line = File.ReadLines("/proc/stat").First();
-            long[] ticks =
-            [
-                .. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Skip(1).Take(8)
-                    .Select(static field => long.Parse(field, CultureInfo.InvariantCulture)),
-            ];
-            return ticks.Length < 5 ? null : (ticks.Sum() - ticks[3] - ticks[4], ticks.Sum());
+            using var self = Process.GetCurrentProcess();
+            ulong mine = (ulong)self.ProcessorAffinity;
+            (long busy, long all) = (0L, 0L);
+            foreach (string line in File.ReadLines("/proc/stat").Skip(1).TakeWhile(static line => line.StartsWith("cpu", StringComparison.Ordinal)))
+            {
+                string[] fields = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+                int core = int.Parse(fields[0].AsSpan(3), CultureInfo.InvariantCulture);
+                if (core < 64 && (mine >> core & 1) == 0) continue; // beyond 64 nobody says whose they are
+                long[] ticks = [.. fields.Skip(1).Take(8).Select(static field => long.Parse(field, CultureInfo.InvariantCulture))];
+                if (ticks.Length < 5) return null;
+                busy += ticks.Sum() - ticks[3] - ticks[4];
+                all += ticks.Sum();
+            }
+
+            return all > 0 ? (busy, all) : null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or InvalidOperationException or Win32Exception)
         {
             return null;
         }

@@ -1,10 +1,12 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using FastShare.Cli.Bench;
 using FastShare.Cli.Hosting;
 using FastShare.Cli.Output;
 using FastShare.Cli.Parsing;
 using FastShare.Transfer;
 using FastShare.Transport;
+using FastShare.Transport.Identity;
 
 namespace FastShare.Cli.Commands;
 
@@ -65,24 +67,33 @@ internal static class PerfCommand
     {
         var nodeOptions = new NodeOptions();
         Option<bool> exitWithStandardInput = Interruption.ExitWithStandardInput();
-        var command = new Command("listen", "Serves the perf protocol until stopped.") { exitWithStandardInput };
+        var accept = new Option<string?>("--accept")
+        {
+            HelpName = "DIR",
+            Description = "Also take the files that 'fastshare bench' sends, one at a time, into a folder of their own in DIR, and remove each at its end",
+        };
+        var command = new Command("listen", "Serves the perf protocol until stopped.") { accept, exitWithStandardInput };
         nodeOptions.AddTo(command);
         CommandLine.SetAction(command, (parsed, context) =>
         {
             if (parsed.GetValue(exitWithStandardInput)) context.Interruption.FollowStandardInput();
-            return ListenAsync(nodeOptions.Read(parsed), context);
+            return ListenAsync(parsed.GetValue(accept), nodeOptions.Read(parsed), context);
         });
         return command;
     }
 
-    private static async Task<int> ListenAsync(NodeSettings settings, CommandContext context)
+    private static async Task<int> ListenAsync(string? accept, NodeSettings settings, CommandContext context)
     {
+        if (accept is not null && !Directory.Exists(accept))
+            throw new TransferException(TransferError.SourceNotFound, $"there is no folder '{PeerText.Escape(accept)}'") { Path = accept };
+        BenchFileTaker? taker = accept is null ? null : new BenchFileTaker(Path.GetFullPath(accept));
         await using NodeSession session = await NodeSession.StartAsync(
-            settings, context, listenByDefault: true, prepare: node => node.Swarm.EnablePerf());
+            settings, context, listenByDefault: true, taker is null ? null : taker.DecideAsync, prepare: node => node.Swarm.EnablePerf());
         context.Output.Say("On the other machine, type:");
         foreach (string address in NodeSession.Texts(session.Node.Swarm.GetReachableAddresses()).Take(3))
             context.Output.Say($"  fastshare perf {address}{(settings.Insecure ? " --insecure" : "")}");
         context.Output.Say("or, to learn what limits transfers between the two, the same with: fastshare bench --to");
+        if (taker is not null) await taker.FollowAsync(session, context);
         await Task.Delay(Timeout.InfiniteTimeSpan, context.Stop);
         return ExitCodes.Done;
     }

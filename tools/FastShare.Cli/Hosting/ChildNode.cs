@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
+using System.Threading.Channels;
 using FastShare.Cli.Output;
 using FastShare.Transfer;
 using FastShare.Transport.Identity;
@@ -19,6 +20,9 @@ internal sealed class ChildNode : IAsyncDisposable
     private readonly Process _process;
     private readonly StringBuilder _diagnostics = new(); // under its own lock
     private readonly TaskCompletionSource<ListeningEvent> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Channel<StatisticsEvent> _statistics = Channel.CreateBounded<StatisticsEvent>(
+        new BoundedChannelOptions(16) { FullMode = BoundedChannelFullMode.DropOldest });
+
     private readonly long _started = TimeProvider.System.GetTimestamp();
     private readonly Task _output;
     private readonly Task _errors;
@@ -70,6 +74,19 @@ internal sealed class ChildNode : IAsyncDisposable
         }
     }
 
+    /// <summary>The next statistics that it tells of a transfer, or those that nobody asked for yet; null: none come in time.</summary>
+    public async Task<StatisticsEvent?> NextStatisticsAsync(TimeSpan patience, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _statistics.Reader.ReadAsync(cancellationToken).AsTask().WaitAsync(patience, cancellationToken);
+        }
+        catch (Exception e) when (e is TimeoutException or ChannelClosedException)
+        {
+            return null;
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         try
@@ -91,19 +108,22 @@ internal sealed class ChildNode : IAsyncDisposable
     {
         while (await _process.StandardOutput.ReadLineAsync() is { } line)
         {
-            if (_listening.Task.IsCompleted) continue;
             using JsonDocument parsed = JsonDocument.Parse(line);
             switch (parsed.RootElement.GetProperty("event").GetString())
             {
                 case "listening":
                     _listening.TrySetResult(JsonSerializer.Deserialize(line, CliEventContext.Default.ListeningEvent)!);
                     break;
-                case "error":
+                case "statistics":
+                    _statistics.Writer.TryWrite(JsonSerializer.Deserialize(line, CliEventContext.Default.StatisticsEvent)!);
+                    break;
+                case "error" when !_listening.Task.IsCompleted:
                     Note(parsed.RootElement.GetProperty("message").GetString());
                     break;
             }
         }
 
+        _statistics.Writer.TryComplete();
         _listening.TrySetException(new EndOfStreamException());
     }
 

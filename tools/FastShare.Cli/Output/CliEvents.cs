@@ -93,10 +93,13 @@ internal sealed record PerfEvent(
 /// <param name="Runs">Memory to memory.</param>
 /// <param name="Sending">What limits sending, the lowest first; two where they are about equal.</param>
 /// <param name="Receiving">What limits receiving.</param>
+/// <param name="File">From disk to disk; null: the other side takes no files, or none was wanted.</param>
+/// <param name="FileToFile">What limits that; null likewise.</param>
+/// <param name="Others">What other programs did (<c>--compare</c>).</param>
 internal sealed record BenchEvent(
     string Peer, string Security, double RttMs, int Processors, double HashBytesPerSecond, double? CipherBytesPerSecond,
     double? DiskBytesPerSecond, IReadOnlyList<BenchRunReport> Runs, IReadOnlyList<LimitReport> Sending,
-    IReadOnlyList<LimitReport> Receiving) : CliEvent("bench");
+    IReadOnlyList<LimitReport> Receiving, BenchFileReport? File, LimitReport? FileToFile, IReadOnlyList<OtherToolReport> Others) : CliEvent("bench");
 
 /// <summary>One run of <c>bench</c>; the fields are those of <see cref="BenchRun"/>, null where the system does not tell.</summary>
 internal sealed record BenchRunReport(
@@ -104,8 +107,16 @@ internal sealed record BenchRunReport(
     double WaitingForPath, double WaitingForWindow, double WaitingForBytes, double? SendBufferLimited, double? ReceiveWindowLimited,
     double? LoadedRttMs, double? Repeated);
 
+/// <summary>One file from disk to disk; seconds in each stage, null where the other side does not tell.</summary>
+internal sealed record BenchFileReport(
+    long Bytes, double Seconds, double BytesPerSecond, double Cores, double? MachineBusy, double CipherPart, int Connections,
+    IReadOnlyDictionary<string, double> Sender, IReadOnlyDictionary<string, double>? Receiver);
+
+/// <summary>What another program did with the same amount; null and why: nothing.</summary>
+internal sealed record OtherToolReport(string Name, bool IsFile, double? BytesPerSecond, string? Problem);
+
 /// <summary>
-/// A bottleneck: <c>disk</c>, <c>hash</c>, <c>processor</c>, <c>oneCore</c>, <c>window</c>, <c>loss</c>, <c>otherSide</c>, <c>network</c>,
+/// A bottleneck: <c>disk</c>, <c>writing</c> (the other side's disk), <c>hash</c>, <c>processor</c>, <c>oneCore</c>, <c>window</c>, <c>loss</c>, <c>otherSide</c>, <c>network</c>,
 /// <c>beyond</c> (network or other side), <c>unclear</c>.
 /// </summary>
 internal sealed record LimitReport(string Bottleneck, double BytesPerSecond, string Why, string Advice);
