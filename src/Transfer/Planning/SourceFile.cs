@@ -28,14 +28,15 @@ internal sealed class SourceFile : IDisposable
     /// Whether <see cref="HasChanged"/> will be asked when all of it was read, before anything of it is used: then a file that is not sparse
     /// is not looked at now.
     /// </param>
+    /// <param name="folder">The folder that its caller's last file was in: its neighbours are found by their names alone.</param>
     /// <exception cref="TransferException">
     /// <see cref="TransferError.SourceChanged"/>: it is gone, or no longer the file that was listed (another one, size or time);
     /// <see cref="TransferError.AccessDenied"/>; <see cref="TransferError.StorageFault"/>.
     /// </exception>
-    public static SourceFile Open(SourceEntry entry, bool isReadAtOnce = false)
+    public static SourceFile Open(SourceEntry entry, bool isReadAtOnce = false, SourceFolder? folder = null)
     {
         if (entry.Entry.Kind != EntryKind.File) throw new ArgumentException("Only files are opened.", nameof(entry));
-        SourceFile file = LinuxCalls.IsSupported ? OpenLinux(entry) : OpenPortable(entry);
+        SourceFile file = LinuxCalls.IsSupported ? OpenLinux(entry, folder) : OpenPortable(entry);
         try
         {
             if (!(isReadAtOnce && !entry.IsSparse) && file.HasChanged()) throw Changed(entry, null);
@@ -57,7 +58,9 @@ internal sealed class SourceFile : IDisposable
     {
         try
         {
-            return _handle is null ? _file!.Read(offset, destination) : LinuxFile.Read(_handle, _source.FullPath, offset, destination);
+            if (_handle is null) return _file!.Read(offset, destination);
+            int result = LinuxFile.Read(_handle, offset, destination);
+            return result >= 0 ? result : throw LinuxError.From(-result, "read", _source.FullPath);
         }
         catch (TransferException e)
         {
@@ -112,17 +115,16 @@ internal sealed class SourceFile : IDisposable
         _file?.Dispose();
     }
 
-    private static SourceFile OpenLinux(SourceEntry entry)
+    private static SourceFile OpenLinux(SourceEntry entry, SourceFolder? folder)
     {
         // Without blocking, should a pipe stand there now. A link swapped for a folder on the way leads to another file, which
         // the inode tells.
         int flags = LinuxCalls.ReadOnly | LinuxCalls.NoFollow | LinuxCalls.NonBlock | LinuxCalls.CloseOnExec;
-        int result = LinuxCalls.OpenAt(LinuxCalls.CurrentFolder, entry.FullPath, flags, 0);
+        int result = folder?.Open(entry, flags) ?? LinuxPaths.OpenAt(LinuxCalls.CurrentFolder, entry.FullPath, flags);
         if (result < 0)
         {
-            int errno = System.Runtime.InteropServices.Marshal.GetLastPInvokeError();
-            TransferException cause = LinuxError.From(errno, "open", entry.FullPath);
-            throw errno is LinuxError.NoEntry or LinuxError.NotFolder or LinuxError.Loop ? Changed(entry, cause) : cause;
+            TransferException cause = LinuxError.From(-result, "open", entry.FullPath);
+            throw -result is LinuxError.NoEntry or LinuxError.NotFolder or LinuxError.Loop ? Changed(entry, cause) : cause;
         }
 
         // a hint: whether it is taken makes no difference to the result; what is read with one call needs none

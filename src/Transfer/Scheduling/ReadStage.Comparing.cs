@@ -11,7 +11,7 @@ internal sealed partial class ReadStage
     private async Task DigestFileAsync(SourceEntry source, CancellationToken cancellationToken)
     {
         OutgoingFile file = state.Begin(source.Entry);
-        using SourceFile content = SourceFile.Open(source);
+        using SourceFile content = SourceFile.Open(source, isReadAtOnce: false, _folder);
         IMemoryOwner<byte>? block = null;
         try
         {

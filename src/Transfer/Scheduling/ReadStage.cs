@@ -38,6 +38,7 @@ internal sealed partial class ReadStage(
     private const int TimedHash = 64 << 10;
 
     private readonly Digester _digester = new();
+    private readonly SourceFolder _folder = new();
     private ChunkWork? _bundle; // the one being filled; has a chunk, unless it was just begun
     private long _bundleBegun;
 
@@ -56,6 +57,7 @@ internal sealed partial class ReadStage(
         {
             if (_bundle is not null) works.Return(_bundle);
             _bundle = null;
+            _folder.Dispose();
         }
     }
 
@@ -117,7 +119,7 @@ internal sealed partial class ReadStage(
     private async Task SendFileAsync(SourceEntry source, FileTask task, CancellationToken cancellationToken)
     {
         OutgoingFile file = state.Begin(source.Entry);
-        using SourceFile content = SourceFile.Open(source, isReadAtOnce: file.Chunks == 1);
+        using SourceFile content = SourceFile.Open(source, isReadAtOnce: file.Chunks == 1, _folder);
         if (task.Ranges is { } ranges)
         {
             foreach (ChunkRange range in ranges)

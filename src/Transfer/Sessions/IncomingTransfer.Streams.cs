@@ -77,9 +77,19 @@ internal sealed partial class IncomingTransfer
     public IncomingStream? FindStream(uint id) => _streams.GetValueOrDefault(id);
 
     /// <summary>Whether a chunk is to be taken. If not, it is passed over, or, with a reason, a violation.</summary>
-    public bool Expects(in ChunkHeader header, uint planned, out string? violation)
+    /// <param name="header">Its header.</param>
+    /// <param name="planned">Entries that plans have covered.</param>
+    /// <param name="file">Its file, unless it is of a stream.</param>
+    /// <param name="violation">Why not, if no honest sender sends it.</param>
+    public bool Expects(in ChunkHeader header, uint planned, out IncomingFile? file, out string? violation)
     {
-        if (header.FileId >= planned || FindStream(header.FileId) is not { } stream) return Locate(header, planned, out violation) is not null;
+        if (header.FileId >= planned || FindStream(header.FileId) is not { } stream)
+        {
+            file = Locate(header, planned, out violation);
+            return file is not null;
+        }
+
+        file = null;
         violation = null;
         lock (_gate)
         {

@@ -142,8 +142,9 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
             ReceiveFile content;
             lock (file.Gate)
             {
-                if (file.IsReceived) return file.AllowsDuplicates;
+                // It may have failed, or been settled, while the payload arrived.
                 if (file.IsOver) return true;
+                if (file.IsReceived) return file.AllowsDuplicates;
                 content = EnsureOpen(file);
                 file.Writers++;
             }

@@ -79,6 +79,7 @@ internal sealed partial class ReceiveAttempt
     private sealed class ReceiveLane(ReceiveAttempt attempt, ushort number) : IChunkSink
     {
         private readonly CancellationTokenSource _lost = new(); // holds no timer, so it is not disposed
+        private IncomingFile? _file; // of the chunk that is expected; null: it is of a stream
         private long _confirmed;
         private int _unconfirmedBytes;
 
@@ -97,7 +98,7 @@ internal sealed partial class ReceiveAttempt
 
         public bool Expects(in ChunkHeader header)
         {
-            if (attempt._transfer.Expects(header, attempt._planned, out string? violation)) return true;
+            if (attempt._transfer.Expects(header, attempt._planned, out _file, out string? violation)) return true;
             Take(header.Length);
             if (violation is not null)
                 attempt.Strike(header, WireCode.ProtocolViolation, TransferProtocol.Violation($"the sender sent {violation}"));
@@ -120,7 +121,7 @@ internal sealed partial class ReceiveAttempt
                 if (!pass.IsCompletedSuccessfully) Clock?.Enter(TransferStage.HeldBack);
                 await pass.ConfigureAwait(false);
                 Clock?.Enter(TransferStage.Storing);
-                IncomingFile? received = attempt.Store(header, payload.Span);
+                IncomingFile? received = attempt.Store(_file, header, payload.Span);
                 Clock?.Count(payload.Length);
                 // Before anything is waited for: a lane that is lost then has brought this chunk.
                 Take(header.Length);
@@ -144,17 +145,19 @@ internal sealed partial class ReceiveAttempt
         }
     }
 
-    private IncomingFile? Store(ChunkHeader header, ReadOnlySpan<byte> payload)
+    /// <param name="file">The chunk's; null: it is of a stream.</param>
+    /// <param name="header">The chunk's.</param>
+    /// <param name="payload">The chunk.</param>
+    private IncomingFile? Store(IncomingFile? file, ChunkHeader header, ReadOnlySpan<byte> payload)
     {
-        if (_transfer.FindStream(header.FileId) is { } stream)
+        if (file is null)
         {
+            if (_transfer.FindStream(header.FileId) is not { } stream) return null;
             if (!_transfer.TakeStreamed(stream, header, payload))
                 Strike(header, WireCode.ProtocolViolation, TransferProtocol.Violation($"the sender sent a chunk of stream {header.FileId} twice"));
             return null;
         }
 
-        // The file may have failed while its payload arrived.
-        if (_transfer.Locate(header, _planned, out _) is not { } file) return null;
         if (!_transfer.TakeChunk(file, header, payload, out IncomingFile? received))
             Strike(header, WireCode.ProtocolViolation,
                 TransferProtocol.Violation($"the sender sent a chunk of file {header.FileId} at {header.Offset} twice"));

@@ -24,6 +24,7 @@ internal sealed class ReceiveFile : IDisposable
     private readonly Lock _gate = new(); // taken before the store's gate, never after it
     private volatile IStorageFile? _data; // set once under _gate, with the first chunk or when resuming; closed under _gate
     private Stage _stage; // guarded by _gate
+    private bool _hasMode; // guarded by _gate: the data file was made with the entry's mode
     private bool _isResumed; // the data file is of an earlier run; set before anybody else has the object
     private volatile bool _reachesEnd; // the last chunk was written, and is no hole
     private volatile bool _dirty; // may have content that no sync covers; set between a write and its bit, cleared before a sync
@@ -195,7 +196,7 @@ internal sealed class ReceiveFile : IDisposable
                 // it ends with a hole, or is as long as an earlier run left it; most are as long as what was written to them
                 bool isWhole = !_isResumed && (_reachesEnd || Entry.Size == 0);
                 if (!isWhole && data.Stat().Size != Entry.Size) data.SetLength(Entry.Size);
-                data.SetAttributes(Entry.Mode, Entry.ModifiedUnixNanoseconds);
+                data.SetAttributes(_hasMode ? -1 : Entry.Mode, Entry.ModifiedUnixNanoseconds);
                 syncing = synced;
                 if (synced)
                 {
@@ -305,7 +306,7 @@ internal sealed class ReceiveFile : IDisposable
         lock (_gate)
         {
             if (_stage == Stage.Closed) throw new ObjectDisposedException(nameof(ReceiveFile));
-            return _data ??= _store.CreateData(Staged, Entry.Mode);
+            return _data ??= _store.CreateData(Staged, Entry.Mode, out _hasMode);
         }
     }
 }

@@ -25,9 +25,11 @@ internal sealed partial class ReceiveStore
                 _pending = [];
             }
 
-            TransferException? fault = _fault ?? SyncBatch(batch);
             // parallel lanes mix the folders; each is opened once a batch
-            if (fault is null) Place([.. batch.OrderBy(static file => DestinationTree.FolderOf(file.Entry), StringComparer.Ordinal)]);
+            batch.Sort(static (one, other) => DestinationTree.FolderOf(one.Entry).SequenceCompareTo(DestinationTree.FolderOf(other.Entry)));
+            List<string> folders = FoldersOf(batch);
+            TransferException? fault = _fault ?? SyncBatch(folders);
+            if (fault is null) Place(batch, folders);
             else foreach (ReceiveFile file in batch) Fail(file, fault);
         }
     }
@@ -54,17 +56,30 @@ internal sealed partial class ReceiveStore
     }
 
     /// <summary>Renames a closed, complete, durable file to its final name, makes the name durable, and reports.</summary>
-    internal void PublishNow(ReceiveFile file) => Place([file]);
+    internal void PublishNow(ReceiveFile file) => Place([file], FoldersOf([file]));
 
     internal void Report(PublishOutcome outcome) => _options.Published?.Invoke(outcome);
 
+    /// <summary>The folders that files go to, each once where those of a folder follow one another.</summary>
+    private static List<string> FoldersOf(List<ReceiveFile> files)
+    {
+        var folders = new List<string>();
+        foreach (ReceiveFile file in files)
+        {
+            ReadOnlySpan<char> folder = DestinationTree.FolderOf(file.Entry);
+            if (folders.Count == 0 || !folder.SequenceEqual(folders[^1])) folders.Add(folder.ToString());
+        }
+
+        return folders;
+    }
+
     /// <summary>Makes content, mode and time of a whole batch durable at once; returns what ended the store, if it did.</summary>
-    private TransferException? SyncBatch(List<ReceiveFile> batch)
+    private TransferException? SyncBatch(List<string> folders)
     {
         using StageMeter.Span measured = Stages.Measure(TransferStage.Syncing);
         try
         {
-            _tree.Announce(batch.Select(static file => DestinationTree.FolderOf(file.Entry)));
+            _tree.Announce(folders);
             _ledger.SyncWith(_destination.SyncFileSystem);
             return null;
         }
@@ -75,7 +90,7 @@ internal sealed partial class ReceiveStore
     }
 
     /// <summary>Renames closed, complete, durable files to their final names, makes the names durable, and reports.</summary>
-    private void Place(IReadOnlyList<ReceiveFile> files)
+    private void Place(List<ReceiveFile> files, List<string> folders)
     {
         using StageMeter.Span measured = Stages.Measure(TransferStage.Publishing);
         var placed = new List<ReceiveFile>(files.Count);
@@ -83,13 +98,14 @@ internal sealed partial class ReceiveStore
         try
         {
             // a file must not be moved into a folder that a crash can take away
-            if (_tree.MakeFolders(files.Select(static file => file.Entry))) SyncNames();
+            if (_tree.MakeFolders(folders)) SyncNames();
             using DestinationTree.Placing placing = _tree.BeginPlacing(_staging.Folder);
             foreach (ReceiveFile file in files)
             {
                 if (TryPlace(placing, file)) placed.Add(file);
             }
 
+            placing.End();
             if (placed.Count > 0) SyncNames();
         }
         catch (TransferException e)

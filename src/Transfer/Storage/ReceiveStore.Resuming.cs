@@ -8,12 +8,32 @@ namespace FastShare.Transfer.Storage;
 internal sealed partial class ReceiveStore
 {
     /// <summary>Makes the data file of a staged file.</summary>
-    internal IStorageFile CreateData(StagedFile staged, int mode)
+    /// <param name="staged">What it is.</param>
+    /// <param name="mode">The mode it is to have in the end; −1: unknown.</param>
+    /// <param name="hasMode">Whether it has that already, by being made so.</param>
+    internal IStorageFile CreateData(StagedFile staged, int mode, out bool hasMode)
     {
-        // with an unknown mode the umask decides, as for any new file; otherwise nobody else may read it before it is published
-        IStorageFile data = _staging.Folder.CreateFile(staged.Name, mode < 0 ? 0x1B6 : 0x180);
+        // With an unknown mode the umask decides, as for any new file. Otherwise nobody else may read it before it is published. One of a single
+        // chunk is whole as soon as it has content, and nobody else gets into staging: it is made with its mode, where its owner can still
+        // open it again.
+        mode = mode < 0 ? -1 : mode & 0x1FF;
+        bool atOnce = staged.Map.Count == 1 && mode >= 0 && (mode & OwnerOnly) == OwnerOnly;
+        IStorageFile data = _staging.Folder.CreateFile(staged.Name, mode < 0 ? 0x1B6 : atOnce ? mode : OwnerOnly);
         _namesChanged = true;
+        hasMode = atOnce && IsKept(data, mode);
         return data;
+    }
+
+    /// <summary>
+    /// Whether a new file keeps the mode it was made with: umask, rules inherited from the folder, or a file system without modes may take
+    /// from it. They are the same for all files in staging, so each mode is looked at once.
+    /// </summary>
+    private bool IsKept(IStorageFile data, int mode)
+    {
+        if (Volatile.Read(ref _keptModes[mode])) return true;
+        if (data.Stat().Mode != mode) return false;
+        Volatile.Write(ref _keptModes[mode], true);
+        return true;
     }
 
     /// <summary>Drops a closed file: its data too, or only if it holds nothing to resume from.</summary>

@@ -19,6 +19,9 @@ internal sealed partial class ReceiveStore : IAsyncDisposable
     // Asking for free space costs a call; small files are covered by Expect and by the write's own error.
     private const long SpaceCheckBytes = 16 << 20;
 
+    private const int OwnerOnly = 0x180; // reading and writing
+
+    private readonly bool[] _keptModes = new bool[0x200]; // by mode: a file made with it has it; written once, by whoever comes first
     private readonly ReceiveStoreOptions _options;
     private readonly IStorageSystem _storage;
     private readonly IStorageFolder _destination;

@@ -30,7 +30,7 @@ internal sealed class ReceiveStream : IDisposable
         _store.ThrowIfFaulted();
         try
         {
-            (_data ??= _store.CreateData(_staged, _entry.Mode)).Write(_length, bytes);
+            (_data ??= _store.CreateData(_staged, _entry.Mode, out _)).Write(_length, bytes);
         }
         catch (TransferException e)
         {

@@ -16,12 +16,15 @@ internal sealed class ChunkMap
     // Digests live in pages made when their first chunk arrives, so an announced size takes no memory for them.
     private const int PageSize = 1024;
 
+    // Most files have one chunk, and there may be a million of them: the map of such a file is this object and its lock.
     private readonly Lock _gate = new();
-    private readonly ulong[] _present; // guarded by _gate
-    private readonly ulong[] _busy; // guarded by _gate
+    private readonly ulong[]? _states; // guarded by _gate: present, then busy; null for up to 64 chunks
+    private readonly UInt128[]?[]? _digests; // guarded by _gate; null for one chunk
+    private ulong _presentWord, _busyWord; // guarded by _gate; up to 64 chunks
+    private UInt128 _digest; // guarded by _gate; one chunk
     private ulong[]? _claimed; // guarded by _gate; only after a resume
-    private readonly UInt128[]?[] _digests; // guarded by _gate
-    private readonly List<long> _changed = []; // guarded by _gate: chunks whose state no journal has yet, maybe more than once
+    private readonly List<long>? _changed; // guarded by _gate: chunks whose state no journal has yet, maybe more than once; null for one chunk
+    private bool _hasChanged; // guarded by _gate; one chunk
     private long _presentCount, _claimedCount; // guarded by _gate
 
     /// <summary>A map with nothing in it.</summary>
@@ -30,9 +33,10 @@ internal sealed class ChunkMap
         Size = size;
         ChunkSize = chunkSize;
         Count = CountOf(size, chunkSize);
-        _present = new ulong[(Count + 63) / 64];
-        _busy = new ulong[_present.Length];
+        if (Words > 1) _states = new ulong[2 * Words];
+        if (Count <= 1) return;
         _digests = new UInt128[]?[(Count + PageSize - 1) / PageSize];
+        _changed = [];
     }
 
     /// <summary>Number of chunks of a file.</summary>
@@ -64,7 +68,7 @@ internal sealed class ChunkMap
             lock (_gate)
             {
                 if (_presentCount == 0) return 0;
-                long last = Get(_present, Count - 1) ? LengthOf(Count - 1) - ChunkSize : 0;
+                long last = Get(Present, Count - 1) ? LengthOf(Count - 1) - ChunkSize : 0;
                 return _presentCount * ChunkSize + last;
             }
         }
@@ -85,7 +89,7 @@ internal sealed class ChunkMap
     /// <summary>Whether the chunk is present or claimed.</summary>
     public bool IsClaimed(long index)
     {
-        lock (_gate) return Get(_present, index) || (_claimed is not null && Get(_claimed, index));
+        lock (_gate) return Get(Present, index) || (_claimed is not null && Get(_claimed, index));
     }
 
     /// <summary>Takes a missing or claimed chunk for writing; false if it is present or busy.</summary>
@@ -93,9 +97,9 @@ internal sealed class ChunkMap
     {
         lock (_gate)
         {
-            if (Get(_present, index) || Get(_busy, index)) return false;
+            if (Get(Present, index) || Get(Busy, index)) return false;
             if (Unclaim(index)) MarkChanged(index);
-            Set(_busy, index);
+            Set(Busy, index);
             return true;
         }
     }
@@ -109,10 +113,10 @@ internal sealed class ChunkMap
         lock (_gate)
         {
             // short: a chunk is busy only while one thread writes or reads it
-            if (Get(_busy, index))
+            if (Get(Busy, index))
             {
                 var wait = new SpinWait();
-                while (Get(_busy, index))
+                while (Get(Busy, index))
                 {
                     _gate.Exit();
                     wait.SpinOnce();
@@ -120,11 +124,11 @@ internal sealed class ChunkMap
                 }
             }
 
-            present = Get(_present, index);
+            present = Get(Present, index);
             if (present || _claimed is null || !Get(_claimed, index)) return null;
-            UInt128 digest = _digests[index / PageSize]![index % PageSize];
+            UInt128 digest = DigestOf(index);
             Unclaim(index);
-            Set(_busy, index);
+            Set(Busy, index);
             return digest;
         }
     }
@@ -150,7 +154,7 @@ internal sealed class ChunkMap
     {
         lock (_gate)
         {
-            Clear(_busy, index);
+            Clear(Busy, index);
             MarkChanged(index);
         }
     }
@@ -160,10 +164,10 @@ internal sealed class ChunkMap
     {
         lock (_gate)
         {
-            _claimed ??= new ulong[_present.Length];
+            _claimed ??= new ulong[Words];
             if (!Get(_claimed, index)) _claimedCount++;
             Set(_claimed, index);
-            (_digests[index / PageSize] ??= NewPage(index))[index % PageSize] = digest;
+            DigestOf(index) = digest;
         }
     }
 
@@ -183,7 +187,7 @@ internal sealed class ChunkMap
             Span<byte> bytes = stackalloc byte[16];
             for (long i = 0; i < Count; i++)
             {
-                BinaryPrimitives.WriteUInt128BigEndian(bytes, _digests[i / PageSize]![i % PageSize]);
+                BinaryPrimitives.WriteUInt128BigEndian(bytes, DigestOf(i));
                 hash.Append(bytes);
             }
 
@@ -213,25 +217,36 @@ internal sealed class ChunkMap
             {
                 for (long index = 0; index < Count; index++)
                 {
-                    if (Get(_present, index) || (_claimed is not null && Get(_claimed, index))) Add(index);
+                    if (Get(Present, index) || (_claimed is not null && Get(_claimed, index))) Add(index);
                 }
             }
             else
             {
-                _changed.Sort();
-                long before = -1;
-                foreach (long index in _changed)
-                {
-                    if (index == before) continue;
-                    before = index;
-                    if (Get(_present, index) || (_claimed is not null && Get(_claimed, index))) Add(index);
-                    else JournalEntry.WriteLost(destination, serial, index);
-                }
-
-                _changed.Clear();
+                if (_hasChanged) AddChanged(0);
+                _hasChanged = false;
+                if (_changed is not null) AddAllChanged(_changed);
             }
 
             WriteRun();
+
+            void AddAllChanged(List<long> changed)
+            {
+                changed.Sort();
+                long before = -1;
+                foreach (long index in changed)
+                {
+                    if (index != before) AddChanged(index);
+                    before = index;
+                }
+
+                changed.Clear();
+            }
+
+            void AddChanged(long index)
+            {
+                if (Get(Present, index) || (_claimed is not null && Get(_claimed, index))) Add(index);
+                else JournalEntry.WriteLost(destination, serial, index);
+            }
 
             void Add(long index)
             {
@@ -250,24 +265,42 @@ internal sealed class ChunkMap
                 JournalEntry.WriteChunks(destination, serial, run, (int)(end - run));
                 for (; run < end; run++)
                 {
-                    BinaryPrimitives.WriteUInt128BigEndian(destination.GetSpan(16), _digests[run / PageSize]![run % PageSize]);
+                    BinaryPrimitives.WriteUInt128BigEndian(destination.GetSpan(16), DigestOf(run));
                     destination.Advance(16);
                 }
             }
         }
     }
 
+    private int Words => (int)((Count + 63) / 64);
+
+    // Under the gate.
+    private Span<ulong> Present => _states is null ? new Span<ulong>(ref _presentWord) : _states.AsSpan(0, Words);
+
+    // Under the gate.
+    private Span<ulong> Busy => _states is null ? new Span<ulong>(ref _busyWord) : _states.AsSpan(Words);
+
+    /// <summary>Where the digest of a chunk is kept. Under the gate.</summary>
+    private ref UInt128 DigestOf(long index)
+    {
+        if (_digests is null) return ref _digest;
+        UInt128[] page = _digests[index / PageSize] ??= new UInt128[Math.Min(PageSize, Count - index / PageSize * PageSize)];
+        return ref page[index % PageSize];
+    }
+
     private void MarkPresent(long index, UInt128 digest)
     {
-        Clear(_busy, index);
-        Set(_present, index);
-        (_digests[index / PageSize] ??= NewPage(index))[index % PageSize] = digest;
+        Clear(Busy, index);
+        Set(Present, index);
+        DigestOf(index) = digest;
         _presentCount++;
     }
 
-    private void MarkChanged(long index) => _changed.Add(index);
-
-    private UInt128[] NewPage(long index) => new UInt128[Math.Min(PageSize, Count - index / PageSize * PageSize)];
+    private void MarkChanged(long index)
+    {
+        if (_changed is null) _hasChanged = true;
+        else _changed.Add(index);
+    }
 
     private bool Unclaim(long index)
     {
@@ -277,9 +310,9 @@ internal sealed class ChunkMap
         return true;
     }
 
-    private static bool Get(ulong[] bits, long index) => (bits[index >> 6] >> (int)(index & 63) & 1) != 0;
+    private static bool Get(ReadOnlySpan<ulong> bits, long index) => (bits[(int)(index >> 6)] >> (int)(index & 63) & 1) != 0;
 
-    private static void Set(ulong[] bits, long index) => bits[index >> 6] |= 1UL << (int)(index & 63);
+    private static void Set(Span<ulong> bits, long index) => bits[(int)(index >> 6)] |= 1UL << (int)(index & 63);
 
-    private static void Clear(ulong[] bits, long index) => bits[index >> 6] &= ~(1UL << (int)(index & 63));
+    private static void Clear(Span<ulong> bits, long index) => bits[(int)(index >> 6)] &= ~(1UL << (int)(index & 63));
 }

@@ -16,16 +16,18 @@ internal sealed partial class DestinationTree
     {
         private IStorageFolder? _folder;
         private string _path = "";
+        private bool _hasPlaced; // in this folder, which the tree does not know yet
 
         /// <summary>Renames a durable staged file to its final name.</summary>
         /// <exception cref="TransferException">It cannot stand there; the staged file is where it was.</exception>
         public void Place(string name, ManifestEntry entry, bool replace)
         {
-            (string path, string leaf) = Split(entry.Path);
+            ReadOnlySpan<char> path = FolderOf(entry);
+            string leaf = entry.Path[(path.Length == 0 ? 0 : path.Length + 1)..];
             try
             {
-                bool kept = _folder is not null && path == _path;
-                if (!kept) Open(path);
+                bool kept = _folder is not null && path.SequenceEqual(_path);
+                if (!kept) Open(path.ToString());
                 try
                 {
                     staging.Rename(name, _folder!, leaf, replace);
@@ -33,7 +35,7 @@ internal sealed partial class DestinationTree
                 catch (TransferException e) when (kept && e.Error == TransferError.StorageFault)
                 {
                     // somebody may have removed the folder since it was opened: then it is made again
-                    Open(path);
+                    Open(_path);
                     staging.Rename(name, _folder!, leaf, replace);
                 }
             }
@@ -46,7 +48,14 @@ internal sealed partial class DestinationTree
                 throw ForEntry(e, entry.Path);
             }
 
-            tree.MarkUnsynced(path);
+            _hasPlaced = true;
+        }
+
+        /// <summary>Tells the tree whose names have changed: what syncs them comes after.</summary>
+        public void End()
+        {
+            if (_hasPlaced) tree.MarkUnsynced(_path);
+            _hasPlaced = false;
         }
 
         /// <inheritdoc/>
@@ -54,6 +63,7 @@ internal sealed partial class DestinationTree
 
         private void Open(string path)
         {
+            End();
             _folder?.Dispose();
             _folder = null;
             _folder = tree.EnsureFolder(path, out _);

@@ -63,15 +63,11 @@ internal sealed partial class DestinationTree(IStorageFolder root, IStorageSyste
     }
 
     /// <summary>Makes the folders that files are about to be placed in; whether there was one to make.</summary>
-    public bool MakeFolders(IEnumerable<ManifestEntry> files)
+    public bool MakeFolders(IEnumerable<string> folders)
     {
         bool any = false;
-        string? last = null;
-        foreach (ManifestEntry entry in files)
+        foreach (string folder in folders)
         {
-            string folder = Split(entry.Path).Folder;
-            if (folder == last) continue;
-            last = folder;
             try
             {
                 EnsureFolder(folder, out bool created).Dispose();
@@ -254,7 +250,8 @@ internal sealed partial class DestinationTree(IStorageFolder root, IStorageSyste
     }
 
     /// <summary>The folder that a final name stands in.</summary>
-    public static string FolderOf(ManifestEntry entry) => Split(entry.Path).Folder;
+    public static ReadOnlySpan<char> FolderOf(ManifestEntry entry) =>
+        entry.Path.AsSpan(0, Math.Max(0, entry.Path.LastIndexOf('/')));
 
     /// <summary>Folders that an earlier run made, and did not come to open up, are this run's to open up.</summary>
     private void NoteEarlier(string path)

@@ -116,6 +116,9 @@ internal static unsafe partial class LinuxCalls
     [LibraryImport(C, EntryPoint = "openat", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int OpenAt(int folder, string path, int flags, int mode);
 
+    [LibraryImport(C, EntryPoint = "openat", SetLastError = true)]
+    public static partial int OpenAt(int folder, byte* path, int flags, int mode);
+
     /// <summary>openat2; glibc has no function for it.</summary>
     public static int OpenAt2(int folder, string path, OpenHow* how) => (int)SyscallOpenAt2(437, folder, path, how, sizeof(OpenHow));
 

@@ -8,7 +8,11 @@ namespace FastShare.Transfer.Storage.Internal;
 internal sealed unsafe class LinuxFile(LinuxHandle handle, string label) : IStorageFile
 {
     /// <inheritdoc/>
-    public int Read(long offset, Span<byte> destination) => Read(handle, label, offset, destination);
+    public int Read(long offset, Span<byte> destination)
+    {
+        int result = Read(handle, offset, destination);
+        return result >= 0 ? result : throw LinuxError.From(-result, "read", label);
+    }
 
     /// <inheritdoc/>
     public void Write(long offset, ReadOnlySpan<byte> source)
@@ -89,8 +93,8 @@ internal sealed unsafe class LinuxFile(LinuxHandle handle, string label) : IStor
     /// <inheritdoc/>
     public void Dispose() => handle.Dispose();
 
-    /// <summary>Reads until the span is full or the file ends.</summary>
-    internal static int Read(LinuxHandle handle, string label, long offset, Span<byte> destination)
+    /// <summary>Reads until the span is full or the file ends; returns the bytes read, or −errno.</summary>
+    internal static int Read(LinuxHandle handle, long offset, Span<byte> destination)
     {
         using LinuxHandle.Lease own = handle.Use();
         fixed (byte* p = destination)
@@ -107,7 +111,7 @@ internal sealed unsafe class LinuxFile(LinuxHandle handle, string label) : IStor
                 }
 
                 int errno = Marshal.GetLastPInvokeError();
-                if (errno != LinuxError.Interrupted) throw LinuxError.From(errno, "read", label);
+                if (errno != LinuxError.Interrupted) return -errno;
             }
 
             return done;

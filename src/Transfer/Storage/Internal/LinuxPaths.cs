@@ -49,6 +49,26 @@ internal static unsafe class LinuxPaths
         return OpenBySegments(folder, path, flags | LinuxCalls.NoFollow, mode);
     }
 
+    /// <summary>
+    /// Opens a path as the system resolves it, beneath or not; returns the descriptor, or −errno. A path of one name makes no garbage.
+    /// </summary>
+    public static int OpenAt(int folder, ReadOnlySpan<char> path, int flags)
+    {
+        int longest = Encoding.UTF8.GetMaxByteCount(path.Length) + 1;
+        Span<byte> name = longest <= 1024 ? stackalloc byte[1024] : new byte[longest];
+        name[Encoding.UTF8.GetBytes(path, name)] = 0;
+        fixed (byte* p = name)
+        {
+            while (true)
+            {
+                int result = LinuxCalls.OpenAt(folder, p, flags, 0);
+                if (result >= 0) return result;
+                int errno = Marshal.GetLastPInvokeError();
+                if (errno != LinuxError.Interrupted) return -errno;
+            }
+        }
+    }
+
     /// <summary>Looks at a path beneath; the last segment is not followed either. 0, or −errno.</summary>
     public static int Stat(int folder, string path, out StorageStat stat)
     {

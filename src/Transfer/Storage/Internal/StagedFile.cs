@@ -18,7 +18,7 @@ internal sealed class StagedFile(UInt128 key, uint entryId, uint serial, ChunkMa
     public ChunkMap Map { get; } = map;
 
     /// <summary>Name of the data file: numbers only, nothing a peer named.</summary>
-    public string Name => NameOf(EntryId, Serial);
+    public string Name => field ??= NameOf(EntryId, Serial);
 
     /// <summary>Whether the journal knows the file. Guarded by the store's checkpoint.</summary>
     public bool IsInJournal { get; set; }
