@@ -1,5 +1,4 @@
 using System.Buffers;
-using FastShare.Transfer.Planning;
 
 namespace FastShare.Transfer.Framing;
 
@@ -262,9 +261,9 @@ internal readonly record struct Number(uint Value) : IWireMessage
 }
 
 /// <summary>A page of the manifest.</summary>
-internal readonly record struct Page(IReadOnlyList<ManifestEntry> Entries) : IWireMessage
+internal readonly record struct Page(ReadOnlyMemory<byte> Bytes) : IWireMessage
 {
-    public void Write(IBufferWriter<byte> writer) => ManifestPage.Encode(Entries, writer);
+    public void Write(IBufferWriter<byte> writer) => writer.Write(Bytes.Span);
 }
 
 /// <summary>A data stream was lost: the sender sends nothing more on it and wants to know how much of it arrived.</summary>

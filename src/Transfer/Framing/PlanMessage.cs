@@ -9,9 +9,14 @@ internal readonly record struct ChunkRange(long First, long Count);
 /// A file of a plan of which not everything is wanted. No ranges: nothing, the receiver has it under its final name, or
 /// (<paramref name="IsPending"/>) has all its chunks and will tell how it ended, or (<paramref name="IsCompared"/>) has a file of that
 /// name and size and wants the sender's digest first. With <paramref name="StreamFrom"/> it is wanted as a stream, from that chunk on.
+/// <paramref name="Count"/>: it stands for so many entries that follow one another, of which nothing is wanted.
 /// </summary>
 internal sealed record PlannedFile(
-    uint Id, IReadOnlyList<ChunkRange> Ranges, bool IsPending = false, bool IsCompared = false, long? StreamFrom = null);
+    uint Id, IReadOnlyList<ChunkRange> Ranges, bool IsPending = false, bool IsCompared = false, long? StreamFrom = null, uint Count = 1)
+{
+    /// <summary>Whether nothing of it is wanted, now or later.</summary>
+    public bool IsLeftOut => Ranges.Count == 0 && !IsPending && !IsCompared && StreamFrom is null;
+}
 
 /// <summary>
 /// What the receiver wants of the entries <see cref="First"/> to <see cref="First"/> + <see cref="Count"/> − 1: of each file
@@ -24,7 +29,7 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
     private const int RangeLength = 16;
 
     /// <summary>Stand in place of a count of ranges.</summary>
-    private const ushort PendingMark = 0xffff, ComparedMark = 0xfffe, StreamMark = 0xfffd;
+    private const ushort PendingMark = 0xffff, ComparedMark = 0xfffe, StreamMark = 0xfffd, RunMark = 0xfffc;
 
     /// <summary>Bytes an exception takes at most, by which a writer keeps a message below its limit.</summary>
     public static int LengthOf(PlannedFile exception) => ExceptionLength + Math.Max(1, exception.Ranges.Count) * RangeLength;
@@ -41,6 +46,13 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
             {
                 writer.WriteUInt16(StreamMark);
                 writer.WriteInt63(chunk);
+                continue;
+            }
+
+            if (file.Count > 1)
+            {
+                writer.WriteUInt16(RunMark);
+                writer.WriteUInt32(file.Count);
                 continue;
             }
 
@@ -67,15 +79,18 @@ internal sealed record PlanMessage(uint First, uint Count, IReadOnlyList<Planned
         {
             uint id = reader.ReadUInt32();
             if (id < next || id >= first + count) throw reader.Malformed("its files are out of order or out of range");
-            next = id + 1L;
             int ranges = reader.ReadUInt16();
             files.Add(ranges switch
             {
+                RunMark => new PlannedFile(id, [], Count: reader.ReadUInt32()),
                 PendingMark => new PlannedFile(id, [], IsPending: true),
                 ComparedMark => new PlannedFile(id, [], IsCompared: true),
                 StreamMark => new PlannedFile(id, [], StreamFrom: reader.ReadInt63()),
                 _ => new PlannedFile(id, ReadRanges(ref reader, ranges)),
             });
+            uint run = files[^1].Count;
+            if (ranges == RunMark && (run < 2 || id + (long)run > first + (long)count)) throw reader.Malformed("a run is too short or too long");
+            next = id + (long)run;
         }
 
         reader.End();

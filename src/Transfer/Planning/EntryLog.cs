@@ -3,7 +3,7 @@ using System.Buffers;
 namespace FastShare.Transfer.Planning;
 
 /// <summary>
-/// The entries of a manifest by id, held in the form of manifest pages: a dozen bytes each and the path, where objects take four times
+/// The entries of a manifest by id, held in the form of manifest pages: what tells each from the one before, where objects take ten times
 /// as much. Made for ids that are asked for in about their order: a page that is asked for is decoded once and kept for a while.
 /// Append-only. Not thread-safe.
 /// </summary>
@@ -58,6 +58,21 @@ internal sealed class EntryLog
         _tailFirst += (uint)_tail.Count;
         _tail.Clear();
         _tailBytes = 0;
+    }
+
+    /// <summary>The bytes of a manifest page that begins with an entry, and the entry behind it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such entry.</exception>
+    public ReadOnlyMemory<byte> PageFrom(uint first, out uint next)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(first, Count);
+        int page = first < _tailFirst ? Find(first) : _pages.Count;
+        next = page + 1 < _pages.Count ? _pages[page + 1].First : page < _pages.Count ? _tailFirst : Count;
+        if (page < _pages.Count && _pages[page].First == first) return _pages[page].Bytes;
+        uint start = page < _pages.Count ? _pages[page].First : _tailFirst;
+        List<ManifestEntry> entries = page < _pages.Count ? Decoded(page) : _tail;
+        _encoded.ResetWrittenCount();
+        ManifestPage.Encode(entries.GetRange((int)(first - start), (int)(next - first)), _encoded);
+        return _encoded.WrittenSpan.ToArray();
     }
 
     private int Find(uint id)

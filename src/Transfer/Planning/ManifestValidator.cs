@@ -5,7 +5,7 @@ namespace FastShare.Transfer.Planning;
 
 /// <summary>
 /// Checks a manifest entry by entry, in order: names (<see cref="SafePath"/>), collisions in case or Unicode form, files where
-/// folders are needed, dense ids, sizes, link targets. Holds 16 bytes for each path, up to 64 MiB for a million. The sender runs
+/// folders are needed, dense ids, sizes, link targets. Holds 16 bytes for each path, up to 32 MiB for a million. The sender runs
 /// the same checks while it lists, so an honest manifest is never refused. Not thread-safe.
 /// </summary>
 /// <param name="maxEntries">Most entries taken. Default: the protocol's limit, which bounds the memory held to 256 MiB.</param>

@@ -128,7 +128,12 @@ internal sealed class PlanQueue
                 if (_exception < plan.Exceptions.Count && plan.Exceptions[_exception].Id == id)
                 {
                     PlannedFile exception = plan.Exceptions[_exception++];
-                    if (exception is { Ranges.Count: 0, IsCompared: false, StreamFrom: null }) continue;
+                    if (exception is { Ranges.Count: 0, IsCompared: false, StreamFrom: null })
+                    {
+                        _offset += exception.Count - 1;
+                        continue;
+                    }
+
                     bool isWhole = exception.IsCompared || exception.StreamFrom is not null;
                     task = new FileTask(id, isWhole ? null : exception.Ranges, IsRepair: false, exception.IsCompared, exception.StreamFrom);
                     return true;

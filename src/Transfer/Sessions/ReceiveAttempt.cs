@@ -228,16 +228,31 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
             uint first = next;
             ManifestEntry? alone = null;
             var exceptions = new List<PlannedFile>();
+            uint? run = null; // the entry up to which nothing is wanted from the last exception's on
             int bytes = 0;
             for (uint known = _transfer.Manifest.Count;
                 next < known && next - first < ManifestPage.MaxEntries && bytes < PlanBytes && alone is null; next++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 ManifestEntry entry = _transfer.Manifest[next];
-                if (!entry.HasContent) continue;
+                if (!entry.HasContent)
+                {
+                    if (run == next) run++; // nothing is wanted of it in any case
+                    continue;
+                }
+
                 bool isStream = entry.Kind == EntryKind.Stream || _transfer.IsIntoSinks;
                 if (_transfer.IsIntoSinks) alone = entry;
                 if ((isStream ? _transfer.PlanStream(entry) : _transfer.Plan(entry)) is not { } planned) continue;
+                if (planned.IsLeftOut)
+                {
+                    if (run == next) exceptions[^1] = exceptions[^1] with { Count = next - exceptions[^1].Id + 1 };
+                    else exceptions.Add(planned);
+                    bytes += run == next ? 0 : PlanMessage.LengthOf(planned);
+                    run = next + 1;
+                    continue;
+                }
+
                 exceptions.Add(planned);
                 bytes += PlanMessage.LengthOf(planned);
             }

@@ -24,9 +24,6 @@ internal sealed class SendAttempt : IAsyncDisposable
     /// </summary>
     private const int QueuedChunks = 64;
 
-    /// <summary>Bytes of a manifest page: small enough that the control stream's other messages do not wait long.</summary>
-    private const int PageBytes = 64 << 10;
-
     /// <summary>
     /// Chunks that a receiver may ask for again on one connection: those it found damaged in its staging after a crash, of which a
     /// checkpoint's worth is usual. It ends the session itself at the second chunk that arrives wrong.
@@ -54,6 +51,7 @@ internal sealed class SendAttempt : IAsyncDisposable
     private long _present; // the control reader's: bytes the plan says the receiver has
     private bool _toldResumed; // the control reader's
     private readonly EntrySet _compared = new(), _wanted = new(); // the control reader's: files to be compared, and those that differed
+    private readonly Verification.Digester _digester = new(); // the control reader's
     private int _repairs; // the control reader's
     private bool _endPosted; // guarded by _gate
     private int _targetStages = 1; // guarded by _gate
@@ -150,19 +148,10 @@ internal sealed class SendAttempt : IAsyncDisposable
         uint next = _resume ? await _known.Task.WaitAsync(cancellationToken).ConfigureAwait(false) : 0;
         if (next > _state.Manifest.Count)
             throw TransferProtocol.Violation($"the receiver claims to know {next} entries of {_state.Manifest.Count}");
-        var page = new List<ManifestEntry>();
         while (await _state.Manifest.WaitBeyondAsync(next, cancellationToken).ConfigureAwait(false))
         {
-            page.Clear();
-            int bytes = 0;
-            for (uint listed = _state.Manifest.Count; next < listed && page.Count < ManifestPage.MaxEntries && bytes < PageBytes; next++)
-            {
-                page.Add(_state.Manifest[next].Entry);
-                bytes += ManifestPage.EncodedLength(page[^1]);
-            }
-
             await _control.Writer.WaitForRoomAsync(cancellationToken).ConfigureAwait(false);
-            _control.Writer.Post(MessageType.ManifestPage, new Page(page));
+            _control.Writer.Post(MessageType.ManifestPage, new Page(_state.Manifest.PageFrom(next, out next)));
         }
 
         (long files, long total) = _state.Manifest.Totals;
@@ -285,7 +274,13 @@ internal sealed class SendAttempt : IAsyncDisposable
             throw TransferProtocol.Violation("the receiver's plan covers entries that were not offered");
         foreach (PlannedFile planned in plan.Exceptions)
         {
-            ManifestEntry entry = _state.Manifest[planned.Id].Entry;
+            if (planned.Count > 1)
+            {
+                LeaveOut(planned);
+                continue;
+            }
+
+            ManifestEntry entry = _state.Manifest.EntryOf(planned.Id);
             if (!entry.HasContent)
                 throw TransferProtocol.Violation("the receiver's plan asks for the content of something that is no file");
             if (planned.IsCompared)
@@ -311,6 +306,22 @@ internal sealed class SendAttempt : IAsyncDisposable
         }
 
         EndIfDone();
+    }
+
+    /// <summary>Entries that follow one another, of which the receiver wants nothing; what has no content may be among them.</summary>
+    private void LeaveOut(PlannedFile run)
+    {
+        long present = 0;
+        for (uint id = run.Id; id < run.Id + run.Count; id++)
+        {
+            ManifestEntry entry = _state.Manifest.EntryOf(id);
+            if (!entry.HasContent) continue;
+            present += entry.Kind == EntryKind.Stream ? PresentOfStream(entry, run) : entry.Size;
+            if (!_state.HasFailed(id)) _state.SettleDelivered(entry);
+        }
+
+        _present += present;
+        Transfer.Meter.AddPresent(present);
     }
 
     private static long MissingBytes(ManifestEntry entry, PlannedFile planned)
@@ -366,7 +377,7 @@ internal sealed class SendAttempt : IAsyncDisposable
         long size = entry.Size;
         if (_state.TryGetBegun(entry.Id, out OutgoingFile? file))
         {
-            digest = Verification.Digester.ToText(file.Root(new Verification.Digester()));
+            digest = Verification.Digester.ToText(file.Root(_digester));
         }
         else if (_state.TryGetStream(entry.Id, out OutgoingStream? stream))
         {
@@ -425,7 +436,7 @@ internal sealed class SendAttempt : IAsyncDisposable
         // A receiver that had finished before the connection was lost does not list its files again.
         for (uint id = 0; id < _state.Manifest.Count; id++)
         {
-            ManifestEntry entry = _state.Manifest[id].Entry;
+            ManifestEntry entry = _state.Manifest.EntryOf(id);
             if (!entry.HasContent) continue;
             if (entry.Kind == EntryKind.Stream && !_state.HasFailed(id) && _state.TryGetStream(id, out OutgoingStream? stream) && stream.End is null)
                 throw TransferProtocol.Violation("the receiver ends the transfer before the stream has ended");
@@ -450,21 +461,21 @@ internal sealed class SendAttempt : IAsyncDisposable
     /// <summary>A file that the receiver may speak of before its plan does: it works on files while it plans.</summary>
     private ManifestEntry OfferedFile(uint id)
     {
-        ManifestEntry? entry = id < _state.Manifest.Count ? _state.Manifest[id].Entry : null;
+        ManifestEntry? entry = id < _state.Manifest.Count ? _state.Manifest.EntryOf(id) : null;
         return entry is { HasContent: true }
             ? entry : throw TransferProtocol.Violation("the receiver speaks of a file that was not offered");
     }
 
     private ManifestEntry PlannedEntry(uint id)
     {
-        ManifestEntry? entry = id < _plan.Covered ? _state.Manifest[id].Entry : null;
+        ManifestEntry? entry = id < _plan.Covered ? _state.Manifest.EntryOf(id) : null;
         return entry is { HasContent: true }
             ? entry : throw TransferProtocol.Violation("the receiver speaks of a file that it did not ask for");
     }
 
     /// <summary>An entry that was offered; a receiver goes on taking of a stream before it has planned anew.</summary>
     private ManifestEntry KnownEntry(uint id) => id < _state.Manifest.Count
-        ? _state.Manifest[id].Entry : throw TransferProtocol.Violation("the receiver speaks of a file that was not offered");
+        ? _state.Manifest.EntryOf(id) : throw TransferProtocol.Violation("the receiver speaks of a file that was not offered");
 
     private EndedByPeerException EndedByPeer(Ending ending, string what)
     {

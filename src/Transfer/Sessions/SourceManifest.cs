@@ -17,13 +17,14 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
     /// <summary>Or after this time, where listing is slow.</summary>
     private static readonly TimeSpan NewsTime = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>Identities of a page.</summary>
+    /// <summary>Inodes of a page.</summary>
     private const int PageEntries = 4096;
 
     private readonly Lock _gate = new();
     private readonly EntryLog _entries = new(); // guarded by _gate
-    private readonly List<Identity[]> _identities = []; // guarded by _gate; by id, in pages: one list would be copied as it grows
-    private readonly List<(string Root, ulong Device)> _places = []; // guarded by _gate; few
+    private readonly List<ulong[]> _inodes = []; // guarded by _gate; by id, in pages: one list would be copied as it grows
+    private readonly EntrySet _sparse = new(); // guarded by _gate
+    private readonly List<(uint First, string Root, ulong Device)> _places = []; // guarded by _gate; of all entries from the first on; few
     private readonly Pulse _news = new();
     private long _files; // guarded by _gate
     private long _bytes; // guarded by _gate
@@ -61,15 +62,27 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
         {
             lock (_gate)
             {
-                (ulong fileId, int place, bool isSparse) = _identities[(int)(id / PageEntries)][id % PageEntries];
-                return new SourceEntry(_entries[id], _places[place].Root)
+                (_, string root, ulong device) = _places[PlaceOf(id)];
+                return new SourceEntry(_entries[id], root)
                 {
-                    FileId = fileId,
-                    Device = _places[place].Device,
-                    IsSparse = isSparse,
+                    FileId = _inodes[(int)(id / PageEntries)][id % PageEntries],
+                    Device = device,
+                    IsSparse = _sparse.Contains(id),
                 };
             }
         }
+    }
+
+    /// <summary>What the peer is told of an entry.</summary>
+    public ManifestEntry EntryOf(uint id)
+    {
+        lock (_gate) return _entries[id];
+    }
+
+    /// <summary>The bytes of a manifest page that begins with an entry that is listed, and the entry behind it.</summary>
+    public ReadOnlyMemory<byte> PageFrom(uint first, out uint next)
+    {
+        lock (_gate) return _entries.PageFrom(first, out next);
     }
 
     /// <summary>
@@ -84,7 +97,7 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
             lock (_gate)
             {
                 _entries.Add(stream);
-                AddIdentity(0, new SourceEntry(stream, ""));
+                AddIdentity(new SourceEntry(stream, ""));
                 _files = 1;
                 _bytes = stream.AnnouncedBytes;
                 _complete = true;
@@ -107,7 +120,7 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
                     throw new TransferException(TransferError.Refused,
                         $"there are more than {Framing.TransferProtocol.MaxEntries} files and folders to send; send them in parts");
                 _entries.Add(entry.Entry);
-                AddIdentity(entry.Entry.Id, entry);
+                AddIdentity(entry);
                 if (isFile)
                 {
                     _files++;
@@ -135,19 +148,28 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
     }
 
     // Under the gate.
-    private void AddIdentity(uint id, SourceEntry entry)
+    private void AddIdentity(SourceEntry entry)
     {
-        if (id / PageEntries == _identities.Count) _identities.Add(new Identity[PageEntries]);
-        _identities[^1][id % PageEntries] = new Identity(entry.FileId, PlaceOf(entry), entry.IsSparse);
+        uint id = entry.Entry.Id;
+        if (id / PageEntries == _inodes.Count) _inodes.Add(new ulong[PageEntries]);
+        _inodes[^1][id % PageEntries] = entry.FileId;
+        if (entry.IsSparse) _sparse.Add(id);
+        if (_places.Count == 0 || _places[^1].Device != entry.Device || _places[^1].Root != entry.Root)
+            _places.Add((id, entry.Root, entry.Device));
     }
 
-    // An entry's place is nearly always that of the entry before it.
-    private int PlaceOf(SourceEntry entry)
+    // Under the gate. The last place that begins at the entry or before.
+    private int PlaceOf(uint id)
     {
-        int place = _places.FindLastIndex(known => known.Device == entry.Device && known.Root == entry.Root);
-        if (place >= 0) return place;
-        _places.Add((entry.Root, entry.Device));
-        return _places.Count - 1;
+        int low = 0;
+        for (int high = _places.Count - 1; low < high;)
+        {
+            int middle = (low + high + 1) / 2;
+            if (_places[middle].First <= id) low = middle;
+            else high = middle - 1;
+        }
+
+        return low;
     }
 
     /// <summary>Waits for entries from <paramref name="known"/> on; false: there will be none.</summary>
@@ -165,6 +187,4 @@ internal sealed class SourceManifest(IReadOnlyList<string> paths, bool keepLinks
             await news.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
-
-    private readonly record struct Identity(ulong FileId, int Place, bool IsSparse);
 }

@@ -21,10 +21,27 @@ public class MessageTests
         Assert.Equal("0001" + "0000", Bytes(new Ending(WireCode.NoConsent, "").Write));
         Assert.Equal("00000005" + "0000000000100000" + "0007", Bytes(new ChunkRejected(5, 1 << 20, WireCode.VerificationFailed).Write));
         Assert.Equal(
-            "00000002" + "0000000a" + "00000004" + "00000002" + "0000" + "00000004" + "ffff" + "00000005" + "fffe"
-                + "00000007" + "0001" + "0000000000000001" + "0000000000000002",
+            "00000002" + "0000000a" + "00000005" + "00000002" + "0000" + "00000004" + "ffff" + "00000005" + "fffe"
+                + "00000007" + "0001" + "0000000000000001" + "0000000000000002" + "00000008" + "fffc" + "00000004",
             Bytes(new PlanMessage(2, 10,
-                [new PlannedFile(2, []), new PlannedFile(4, [], IsPending: true), new PlannedFile(5, [], IsCompared: true), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write));
+                [new PlannedFile(2, []), new PlannedFile(4, [], IsPending: true), new PlannedFile(5, [], IsCompared: true),
+                    new PlannedFile(7, [new ChunkRange(1, 2)]), new PlannedFile(8, [], Count: 4)]).Write));
+    }
+
+    [Theory]
+    [InlineData(8, 1)] // one is written otherwise
+    [InlineData(8, 5)] // behind the plan's end
+    [InlineData(8, 0)]
+    [InlineData(8, uint.MaxValue)]
+    [InlineData(2, 8)] // over the next exception
+    public void Runs_of_a_plan_that_cannot_be_are_refused(uint id, uint count)
+    {
+        var plan = new PlanMessage(2, 10, [new PlannedFile(id, [], Count: 2), new PlannedFile(9, [])]);
+        byte[] body = Body((plan with { Exceptions = id == 8 ? [plan.Exceptions[0]] : plan.Exceptions }).Write).ToArray();
+        Assert.NotEmpty(PlanMessage.Parse(new ReadOnlySequence<byte>(body)).Exceptions);
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(body.AsSpan(18), count);
+        var e = Assert.Throws<TransferException>(() => PlanMessage.Parse(new ReadOnlySequence<byte>(body)));
+        Assert.Equal(TransferError.ProtocolViolation, e.Error);
     }
 
     [Fact]
@@ -132,6 +149,7 @@ public class MessageTests
             Body(new FileFailure(5, WireCode.SourceChanged, "text").Write).ToArray(), Body(new Ending(WireCode.NoConsent, "text").Write)
                 .ToArray(),
             Body(new PlanMessage(2, 10, [new PlannedFile(2, []), new PlannedFile(7, [new ChunkRange(1, 2)])]).Write).ToArray(),
+            Body(new PlanMessage(2, 10, [new PlannedFile(2, [], Count: 5), new PlannedFile(8, [])]).Write).ToArray(),
         ];
         Gen<byte[]> changed = Gen.Select(Gen.Int[0, right.Length - 1].Select(i => right[i]), Gen.Int[0, 200], Gen.Byte, Gen.Int[0, 200])
             .Select((message, at, value, cut) =>

@@ -13,23 +13,27 @@ public sealed class ManifestPageTests
         new(300, EntryKind.Directory, "d", 0, 0x1ED, 1_000_000_000, null),
         new(301, EntryKind.File, "d/é", 0x4000, 0x1A4, -1, null),
         new(302, EntryKind.Symlink, "d/l", 0, -1, 0, "é"),
+        new(303, EntryKind.File, "d/l2", 0x4000, -1, 1L << 62, null),
     ];
 
-    // first id 300, count 3, then the entries
+    // first id 300, count 4, then the entries
     private const string SampleBytes =
-        "AC02" + "03"
-        + "01" + "0164" + "EE03" + "000000003B9ACA00"
-        + "00" + "04642FC3A9" + "A503" + "FFFFFFFFFFFFFFFF" + "808001"
-        + "02" + "03642F6C" + "00" + "0000000000000000" + "02C3A9";
+        "AC02" + "04"
+        + "01" + "00" + "0164" + "EE03" + "80A8D6B907"
+        + "00" + "01" + "032FC3A9" + "A503" + "81A8D6B907" + "808001"
+        + "02" + "02" + "016C" + "00" + "02" + "02C3A9"
+        + "1C" + "03" + "0132" + "4000000000000000";
 
     private static readonly Gen<ManifestEntry> AnyEntry =
         from kind in Gen.Int[0, 2]
+        from shared in Gen.Int[0, 300]
         from path in Gen.String[Gen.Char['a', '\u0500'], 1, 60]
-        from size in Gen.Long[0, long.MaxValue]
-        from mode in Gen.Int[-1, 0x1FF]
-        from time in Gen.Long
+        from size in Gen.OneOf(Gen.Long[0, long.MaxValue], Gen.Long[0, 1])
+        from mode in Gen.OneOf(Gen.Int[-1, 0x1FF], Gen.Const(0x1A4))
+        from time in Gen.OneOf(Gen.Long, Gen.Long[0, 1000])
         from target in Gen.String[Gen.Char['!', '\u0500'], 1, 20]
-        select new ManifestEntry(0, (EntryKind)kind, path, kind == 0 ? size : 0, mode, time, kind == 2 ? target : null);
+        select new ManifestEntry(
+            0, (EntryKind)kind, new string('a', shared) + path, kind == 0 ? size : 0, mode, time, kind == 2 ? target : null);
 
     private static byte[] Encode(IReadOnlyList<ManifestEntry> entries)
     {
@@ -45,7 +49,7 @@ public sealed class ManifestPageTests
     {
         Assert.Equal(SampleBytes, Convert.ToHexString(Encode(Sample)));
         Assert.Equal(Sample, Decode(Convert.FromHexString(SampleBytes)));
-        Assert.Equal(SampleBytes.Length / 2, 3 + Sample.Sum(ManifestPage.EncodedLength));
+        Assert.True(SampleBytes.Length / 2 <= 3 + Sample.Sum(ManifestPage.EncodedLength));
     }
 
     [Fact]
@@ -73,22 +77,49 @@ public sealed class ManifestPageTests
     }
 
     [Theory]
-    [InlineData("000003", "unknown kind")]
+    [InlineData("0001" + "20" + "00" + "0164" + "00" + "00", "an unknown bit")]
     [InlineData("008120", "4097 entries")]
     [InlineData("00FFFFFFFFFFFFFFFF7F", "a giant count")]
-    [InlineData("FFFFFFFF0F01" + "01" + "0164" + "00" + "0000000000000000", "an id beyond 32 bits")]
+    [InlineData("FFFFFFFF0F01" + "05" + "00" + "0164" + "00", "an id beyond 32 bits")]
     [InlineData("8000" + "00", "a padded varint")]
-    [InlineData("0001" + "01" + "00" + "00" + "000000000000000000", "an empty path")]
-    [InlineData("0001" + "01" + "0164" + "8104" + "0000000000000000", "a mode of 512")]
-    [InlineData("0001" + "01" + "02C328" + "00" + "0000000000000000", "invalid UTF-8")]
-    [InlineData("0001" + "01" + "03EDA080" + "00" + "0000000000000000", "a UTF-8 surrogate")]
-    [InlineData("0001" + "01" + "02C080" + "00" + "0000000000000000", "an overlong NUL")]
-    [InlineData("0001" + "01" + "8020" + "00" + "0000000000000000", "a path of 4096 bytes")]
-    [InlineData("0001" + "00" + "0164" + "00" + "0000000000000000" + "80808080808080808001", "a size beyond 63 bits")]
+    [InlineData("0001" + "05" + "00" + "00" + "00" + "00", "an empty path")]
+    [InlineData("0001" + "05" + "01" + "0164" + "00", "more shared than there is")]
+    [InlineData("0002" + "05" + "00" + "0164" + "00" + "05" + "00" + "026465" + "00", "less shared than could be")]
+    [InlineData("0001" + "01" + "00" + "0164" + "8104" + "00", "a mode of 512")]
+    [InlineData("0001" + "01" + "00" + "0164" + "00" + "00", "a mode told again")]
+    [InlineData("0001" + "05" + "00" + "02C328" + "00", "invalid UTF-8")]
+    [InlineData("0001" + "05" + "00" + "03EDA080" + "00", "a UTF-8 surrogate")]
+    [InlineData("0001" + "05" + "00" + "02C080" + "00", "an overlong NUL")]
+    [InlineData("0001" + "05" + "00" + "8020" + "00", "a path of 4096 bytes")]
+    [InlineData("0001" + "05" + "00" + "FFFFFFFFFFFFFFFF7F" + "00", "a path of 2^63 bytes")]
+    [InlineData("0001" + "04" + "00" + "0164" + "00" + "80808080808080808001", "a size beyond 63 bits")]
+    [InlineData("0001" + "04" + "00" + "0164" + "00" + "00", "a size told again")]
+    [InlineData("0001" + "0D" + "00" + "0164" + "00", "a folder with a size")]
+    [InlineData("0001" + "15" + "00" + "0164" + "0000000000000001", "a time longer than its difference")]
+    [InlineData("0001" + "05" + "00" + "0164" + "808080808080808001", "a difference longer than the time")]
     public void Malformed_pages_are_refused(string hex, string why)
     {
         var e = Assert.Throws<TransferException>(() => Decode(Convert.FromHexString(hex)));
         Assert.True(e.Error == TransferError.ProtocolViolation, why);
+    }
+
+    [Fact]
+    public void Neighbours_in_a_tree_take_eight_bytes_each()
+    {
+        long time = 1_700_000_000_000_000_000;
+        ManifestEntry[] files = [.. Enumerable.Range(0, 256).Select(i =>
+            new ManifestEntry((uint)i, EntryKind.File, $"source/d0007/f{7000 + i:0000000}", 1024, 0x1A4, time += 12_345, null))];
+        Assert.InRange(Encode(files).Length, 1, 8 * files.Length + 40);
+    }
+
+    [Fact]
+    public void A_few_bytes_do_not_become_kilobytes()
+    {
+        string path = string.Join('/', Enumerable.Repeat(new string('a', 200), 20));
+        ManifestEntry[] files = [.. Enumerable.Range(0, 64).Select(i => Received.File((uint)i, $"{path}{i:00}", 1))];
+        byte[] page = Encode(files);
+        Assert.Equal(files, Decode(page));
+        Assert.True(page.Length > files.Sum(file => file.Path.Length - 255));
     }
 
     [Fact]

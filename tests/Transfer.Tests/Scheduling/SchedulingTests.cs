@@ -14,7 +14,9 @@ public class SchedulingTests
         var queue = new PlanQueue();
         queue.Add(new PlanMessage(0, 3, [new PlannedFile(1, [])]));
         queue.Add(new PlanMessage(3, 2, [new PlannedFile(3, [new ChunkRange(4, 2)]), new PlannedFile(4, [], IsPending: true)]));
-        Assert.Equal(5u, queue.Covered);
+        queue.Add(new PlanMessage(5, 7, [new PlannedFile(6, [], Count: 3), new PlannedFile(10, [], Count: 2)]));
+        queue.Add(new PlanMessage(12, 1, []));
+        Assert.Equal(13u, queue.Covered);
         var ids = new List<(uint, int?)>();
         while (!queue.IsDrained)
         {
@@ -31,7 +33,7 @@ public class SchedulingTests
             queue.Done();
         }
 
-        Assert.Equal([(0, null), (2, null), (3, 1)], ids);
+        Assert.Equal([(0, null), (2, null), (3, 1), (5, null), (9, null), (12, null)], ids);
         Assert.True(queue.IsDrained);
     }
 

@@ -82,6 +82,26 @@ public class RoundTripTests
     }
 
     [Fact]
+    public async Task Of_a_tree_that_is_there_only_what_is_new_is_sent()
+    {
+        await using var pair = new TransferPair();
+        foreach (string folder in (string[])["a", "a/b", "c"])
+        {
+            for (int i = 0; i < 20; i++) pair.AddFile($"{folder}/f{i:00}", 100);
+        }
+
+        await pair.Send().Completion;
+        // Between those that are there, at the tree's begin and at its end.
+        foreach (string path in (string[])["a/a", "a/f07+", "a/b/f19+", "c/f20"]) pair.AddFile(path, 10);
+        Transfer again = pair.Send();
+        TransferResult result = await again.Completion;
+        Assert.Equal("", pair.Differences());
+        Assert.Equal((64, 0), (result.Files, result.Failures.Count));
+        Assert.Equal(40, again.Meter.Moved);
+        Assert.Equal(6000, (await again.EventsAsync().OfType<TransferEvent.Resumed>().SingleAsync()).BytesAlready);
+    }
+
+    [Fact]
     public async Task A_name_that_is_taken_fails_alone_before_its_bytes_are_sent()
     {
         await using var pair = new TransferPair();

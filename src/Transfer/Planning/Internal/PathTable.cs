@@ -21,18 +21,23 @@ internal enum PathUse : byte
 }
 
 /// <summary>
-/// Remembers paths in 16 bytes each (a table of a million is 32 MiB): 64 + 30 bits of the folded path's hash, 32 bits of the exact
+/// Remembers paths in 16 bytes each (a table of a million is 23 MiB): 64 + 30 bits of the folded path's hash, 32 bits of the exact
 /// path's, 2 bits of use. The hashes are seeded afresh, so a peer can neither aim at a slot nor hide a second spelling; two
 /// different paths taken for one would only refuse that manifest (with chance 2^-50 for a million entries). Not thread-safe.
 /// </summary>
 internal sealed class PathTable
 {
+    private const int PartBits = 10;
+    private const int FirstSlots = 4;
     private const ulong UseMask = 3;
     private const ulong FoldedLowMask = ~((1UL << 34) - 1);
 
     private readonly long _seed = BitConverter.ToInt64(RandomNumberGenerator.GetBytes(8));
-    private Slot[] _slots = new Slot[64]; // open addressing; length a power of two; a slot with Low & UseMask = 0 is free
-    private int _count;
+
+    // In parts, by the first bits of the hash: a part is copied as it grows, the whole never. Each is open addressing; a slot with
+    // Low & UseMask = 0 is free.
+    private readonly Slot[]?[] _parts = new Slot[1 << PartBits][];
+    private readonly int[] _counts = new int[1 << PartBits];
 
     /// <summary>A path's key.</summary>
     internal readonly record struct Key(ulong FoldedHigh, ulong FoldedLow, uint Exact);
@@ -51,7 +56,7 @@ internal sealed class PathTable
     /// <summary>What is known about a path, and whether it was spelled exactly so.</summary>
     public PathUse Find(Key key, out bool sameSpelling)
     {
-        Slot slot = _slots[Probe(_slots, key)];
+        Slot slot = _parts[PartOf(key)] is { } slots ? slots[Probe(slots, key)] : default;
         sameSpelling = (uint)(slot.Low >> 2) == key.Exact;
         return (PathUse)(slot.Low & UseMask);
     }
@@ -59,31 +64,35 @@ internal sealed class PathTable
     /// <summary>Adds a path, or changes the use of a known one.</summary>
     public void Set(Key key, PathUse use)
     {
-        if (_count >= _slots.Length / 4 * 3) Grow();
-        ref Slot slot = ref _slots[Probe(_slots, key)];
-        if ((slot.Low & UseMask) == 0) _count++;
+        int part = PartOf(key);
+        Slot[] slots = _parts[part] ??= new Slot[FirstSlots];
+        if (_counts[part] >= slots.Length * 3L / 4) slots = _parts[part] = Grow(slots);
+        ref Slot slot = ref slots[Probe(slots, key)];
+        if ((slot.Low & UseMask) == 0) _counts[part]++;
         slot = new Slot(key.FoldedHigh, key.FoldedLow | (ulong)key.Exact << 2 | (ulong)use);
     }
 
+    private static int PartOf(Key key) => (int)(key.FoldedHigh >> (64 - PartBits));
+
     private static int Probe(Slot[] slots, Key key)
     {
-        int mask = slots.Length - 1;
-        for (int i = (int)key.FoldedHigh & mask; ; i = (i + 1) & mask)
+        // the low half of the hash as a fraction of the length, which need not be a power of two
+        for (int i = (int)((key.FoldedHigh & uint.MaxValue) * (ulong)slots.Length >> 32); ; i = i + 1 == slots.Length ? 0 : i + 1)
         {
             Slot slot = slots[i];
             if ((slot.Low & UseMask) == 0 || (slot.High == key.FoldedHigh && (slot.Low & FoldedLowMask) == key.FoldedLow)) return i;
         }
     }
 
-    private void Grow()
+    private static Slot[] Grow(Slot[] slots)
     {
-        var larger = new Slot[_slots.Length * 2];
-        foreach (Slot slot in _slots)
+        var larger = new Slot[slots.Length / 2 * 3];
+        foreach (Slot slot in slots)
         {
             if ((slot.Low & UseMask) == 0) continue;
             larger[Probe(larger, new Key(slot.High, slot.Low & FoldedLowMask, 0))] = slot;
         }
 
-        _slots = larger;
+        return larger;
     }
 }
