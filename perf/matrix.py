@@ -116,7 +116,7 @@ def transfer(path, fastshare, source, target, mode):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
+    parser = argparse.ArgumentParser(usage=__doc__.replace("%", "%%"))
     parser.add_argument("--lab")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--paths", default="loopback")
