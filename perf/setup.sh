@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 
-wanted=(iperf3:iperf3 nginx:nginx-light curl:curl sshd:openssh-server scp:openssh-client rsync:rsync socat:socat aria2c:aria2 npm:npm)
+wanted=(iperf3:iperf3 nginx:nginx-light curl:curl sshd:openssh-server scp:openssh-client rsync:rsync socat:socat aria2c:aria2 strace:strace npm:npm)
 packages=()
 PATH="$PATH:/usr/sbin:/sbin"
 for entry in "${wanted[@]}"; do

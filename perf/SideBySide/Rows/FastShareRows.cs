@@ -5,6 +5,8 @@ namespace FastShare.SideBySide.Rows;
 /// <summary>FastShare's own command, encrypted and plaintext.</summary>
 internal static class FastShareRows
 {
+    private const long LeastForSteadyState = 1L << 30;
+
     public static void Add(Bench bench)
     {
         if (FastShareNodes.Find() is not { } fastshare)
@@ -56,7 +58,8 @@ internal static class FastShareRows
         })
         {
             IsReference = !insecure,
-            AfterwardsAsync = (meter, token) =>
+            // Of less, what the second half adds is still the pool filling up.
+            AfterwardsAsync = bench.Settings.FileBytes < LeastForSteadyState ? null : (meter, token) =>
             {
                 Bench.Empty(folder);
                 return FastShareNodes.SendTwoSizesAsync(fastshare, bench.Half, bench.Source, server, insecure, meter, token);

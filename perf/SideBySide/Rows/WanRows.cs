@@ -19,7 +19,12 @@ internal static class WanRows
 
     public static void Add(Bench bench)
     {
-        if (bench.Settings.Wan is not { } lab) return;
+        if (bench.Settings.Wan is not { } lab)
+        {
+            bench.Miss(Title, "a link: --wan perf/netem-lab.sh where the kernel has netem, else --wan with an emulator like that");
+            return;
+        }
+
         string source = bench.WanSource, folder = Path.Combine(bench.Work, "wan");
         long bytes = bench.Settings.WanBytes;
         foreach ((string roundTrip, string loss) in _paths)

@@ -69,6 +69,11 @@ internal sealed class BenchFileTaker(string folder)
             if (!context.Stop.IsCancellationRequested) CommandLine.Report(e, context.Output);
         }
 
+        lock (_gate)
+        {
+            if (_busyWith != transfer.Peer) return; // never got so far as to be taken
+        }
+
         RemoveFiles(context.Output);
         lock (_gate) _busyWith = null;
     }
