@@ -12,7 +12,7 @@ namespace FastShare.SideBySide;
 /// </summary>
 internal sealed partial class ChildProcess : IAsyncDisposable
 {
-    private const int SigKill = 9;
+    private const int SigInt = 2, SigKill = 9;
     private static readonly string? _setsid = Find("setsid");
     private static readonly Dictionary<int, Process> _alive = []; // guarded by itself
     private static Guard? _guard; // set once, before the first child
@@ -119,8 +119,7 @@ internal sealed partial class ChildProcess : IAsyncDisposable
     /// <summary>Asks it to end, as Ctrl-C would, and waits until it has.</summary>
     public async Task InterruptAsync()
     {
-        using (Process kill = Process.Start("kill", ["-INT", Id.ToString(CultureInfo.InvariantCulture)]))
-            await kill.WaitForExitAsync();
+        _ = Kill(Id, SigInt); // gone already is as good
         await _process.WaitForExitAsync();
     }
 

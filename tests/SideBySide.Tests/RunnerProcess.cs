@@ -50,7 +50,8 @@ internal sealed class RunnerProcess : IDisposable
 
     public async Task SignalAsync(string signal)
     {
-        using var kill = Process.Start("kill", ["-" + signal, _process.Id.ToString(CultureInfo.InvariantCulture)]);
+        // the shell's own: not every system has a program of that name
+        using var kill = Process.Start("sh", ["-c", string.Create(CultureInfo.InvariantCulture, $"kill -{signal} {_process.Id}")]);
         await kill.WaitForExitAsync();
     }
 
