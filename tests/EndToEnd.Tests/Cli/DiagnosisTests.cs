@@ -70,6 +70,21 @@ public sealed class DiagnosisTests
     }
 
     [Fact]
+    public void The_other_side_on_the_same_machine_counts_with_this_one_and_not_as_another_program()
+    {
+        BenchRun run = new(
+            PerfDirection.Upload, 1, 4_000_000_000, TimeSpan.FromSeconds(1), Cores: 0.3, MachineBusy: 0.98, CipherPart: 0, WaitingForPath: 0.6,
+            WaitingForWindow: 0, WaitingForBytes: 0, SendBufferLimited: 0, ReceiveWindowLimited: 0, LoadedRoundTrip: null, Repeated: 0);
+        Assert.Equal(LimitKind.Network, Sending(run).Kind);
+        Limit limit = Sending(run with { OtherCores = 0.6 });
+        Assert.Equal(LimitKind.Processor, limit.Kind);
+        Assert.Contains("this program used 0.3, 0 % of that for the cipher, the other side here 0.6, other programs 1.1", limit.Why, StringComparison.Ordinal);
+
+        static Limit Sending(BenchRun run) => Diagnosis.Of(
+            new BenchMeasurement(TimeSpan.FromMilliseconds(0.1), 2, 20e9, null, null, [run])).Sending[0];
+    }
+
+    [Fact]
     public void A_slow_cipher_is_what_to_change()
     {
         BenchMeasurement measured = Measure("loopback on two cores");

@@ -51,5 +51,8 @@ internal sealed record BenchRun(
     TimeSpan? LoadedRoundTrip,
     double? Repeated)
 {
+    /// <summary>Cores that the other side kept busy, if it runs on this machine; else 0.</summary>
+    public double OtherCores { get; init; }
+
     public double BytesPerSecond => Time > TimeSpan.Zero ? Bytes / Time.TotalSeconds : 0;
 }

@@ -95,7 +95,7 @@ internal static class BenchReport
         Part(run.MachineBusy), Part(run.CipherPart), Part(run.WaitingForPath), Part(run.WaitingForWindow), Part(run.WaitingForBytes),
         Part(run.SendBufferLimited), Part(run.ReceiveWindowLimited),
         run.LoadedRoundTrip is { } time ? Math.Round(time.TotalMilliseconds, 3) : null,
-        run.Repeated is { } repeated ? Math.Round(repeated, 6) : null);
+        run.Repeated is { } repeated ? Math.Round(repeated, 6) : null, Part(run.OtherCores));
 
     private static BenchFileReport ToReport(FileRun run) => new(
         run.Bytes, Math.Round(run.Time.TotalSeconds, 6), Math.Round(run.BytesPerSecond), Part(run.Cores), Part(run.MachineBusy), Part(run.CipherPart),

@@ -11,8 +11,9 @@ namespace FastShare.Cli.Bench;
 /// <param name="swarm">The node's connections.</param>
 /// <param name="peer">The other side, which serves perf.</param>
 /// <param name="cipher">Bytes that one core encrypts in a second; null: nothing is encrypted.</param>
+/// <param name="other">The peer's process, if it is one of this command's.</param>
 /// <param name="context">What the command runs with.</param>
-internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, CommandContext context)
+internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, ChildNode? other, CommandContext context)
 {
     /// <summary>How long a goodbye, or an echo behind what is still on its way, may take.</summary>
     private static readonly TimeSpan _patience = TimeSpan.FromSeconds(5);
@@ -52,12 +53,12 @@ internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, Comm
     {
         string title = $"{(moved.Direction == PerfDirection.Upload ? "Upload" : "Download")}, {EventText.Count(lanes.Count, "connection")}";
         using IProgressRow row = context.Output.BeginProgress(title);
-        var begin = new Moment(lanes, moved, context.TimeProvider);
+        var begin = new Moment(lanes, moved, other, context.TimeProvider);
         TimeSpan warmUp = roundTrips > _warmUp ? roundTrips : _warmUp;
         await ShowAsync(all, warmUp, moved, row);
-        var warm = new Moment(lanes, moved, context.TimeProvider);
+        var warm = new Moment(lanes, moved, other, context.TimeProvider);
         await ShowAsync(all, time, moved, row);
-        var now = new Moment(lanes, moved, context.TimeProvider);
+        var now = new Moment(lanes, moved, other, context.TimeProvider);
         // Of a run that its size ended, the whole counts: what came after the start may be next to nothing.
         return now.Since(all.IsCompleted || !now.HasMovedSince(warm) ? begin : warm, cipher);
     }
@@ -163,11 +164,12 @@ internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, Comm
         private readonly TimeProvider _time;
         private readonly long _at;
         private readonly long _bytes;
-        private readonly ProcessorClock _processor = new();
+        private readonly ProcessorClock _processor;
         private readonly ConnectionStatistics[] _lanes;
 
-        public Moment(List<PeerConnection> lanes, Moved moved, TimeProvider time)
+        public Moment(List<PeerConnection> lanes, Moved moved, ChildNode? other, TimeProvider time)
         {
+            _processor = new ProcessorClock(other);
             _moved = moved;
             _time = time;
             _bytes = moved.Bytes;
@@ -199,7 +201,10 @@ internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, Comm
                 told ? Part(static lane => lane.Kernel!.SendBufferLimited) : null,
                 told ? Part(static lane => lane.Kernel!.ReceiveWindowLimited) : null,
                 told ? _lanes.Max(static lane => lane.Kernel!.RoundTrip) : null,
-                segments > 0 ? Sum(static lane => lane.Kernel!.SegmentsRepeated) / segments : null);
+                segments > 0 ? Sum(static lane => lane.Kernel!.SegmentsRepeated) / segments : null)
+            {
+                OtherCores = _processor.OtherSince(earlier._processor).TotalSeconds / seconds,
+            };
 
             // Where threads wait for a core the time of the cipher is more than it used; its rate on a core of its own tells how much.
             double CipherSeconds(double rate) => Math.Min(

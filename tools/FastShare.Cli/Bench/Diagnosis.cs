@@ -179,18 +179,18 @@ internal static class Diagnosis
     private static Limit Processor(BenchMeasurement measured, BenchRun best)
     {
         string busy = best.MachineBusy is { } machine ? Percent(machine) : Percent(best.Cores / measured.Processors);
-        double others = Math.Max(0, (best.MachineBusy ?? 0) * measured.Processors - best.Cores);
-        string rest = others >= Noticeable
-            ? string.Create(CultureInfo.InvariantCulture, $", other programs {others:0.0} (the other side, if it runs here)") : "";
+        double others = Math.Max(0, (best.MachineBusy ?? 0) * measured.Processors - best.Cores - best.OtherCores);
+        string here = best.OtherCores > 0 ? string.Create(CultureInfo.InvariantCulture, $", the other side here {best.OtherCores:0.0}") : "";
+        string rest = others >= Noticeable ? string.Create(CultureInfo.InvariantCulture, $", other programs {others:0.0}") : "";
         string advice = best.CipherPart >= Mostly && measured.CipherBytesPerSecond < SlowCipher
             ? "Use processors with AES instructions on both sides, or more cores"
-            : others >= best.Cores ? "End what else runs here, or use a faster processor" : "Use a faster processor, or one with more cores";
+            : others >= best.Cores + best.OtherCores ? "End what else runs here, or use a faster processor" : "Use a faster processor, or one with more cores";
         return new Limit(
             LimitKind.Processor, best.BytesPerSecond,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"at {Rate(best.BytesPerSecond)} the {measured.Processors} cores of this machine are busy {busy} of the time: this program used "
-                    + $"{best.Cores:0.0}, {Percent(best.CipherPart)} of that for the cipher{rest}"),
+                $"at {Rate(best.BytesPerSecond)} {AllCores(measured.Processors)} busy {busy} of the time: this program used "
+                    + $"{best.Cores:0.0}, {Percent(best.CipherPart)} of that for the cipher{here}{rest}"),
             advice);
     }
 
@@ -247,11 +247,15 @@ internal static class Diagnosis
                 + $"processor nor what it waits for stands out"),
         "Run it again for longer (--seconds 10), and from the other side");
 
-    private static bool IsSaturated(BenchRun run, int processors) => IsSaturated(run.Cores, run.MachineBusy, processors);
+    private static bool IsSaturated(BenchRun run, int processors) => IsSaturated(run.Cores + run.OtherCores, run.MachineBusy, processors);
 
-    /// <summary>Whether a machine has nothing left to give, and this process has a fair part in that.</summary>
+    /// <summary>Whether a machine has nothing left to give, and this process, with the other side if that is here too, has a fair part in that.</summary>
     internal static bool IsSaturated(double cores, double? machineBusy, int processors) =>
         cores >= Full * processors || (machineBusy >= Full && cores >= FairPart * processors);
+
+    /// <summary>The processor, as a subject with its verb.</summary>
+    internal static string AllCores(int processors) => processors == 1
+        ? "the only core of this machine is" : string.Create(CultureInfo.InvariantCulture, $"the {processors} cores of this machine are");
 
     private static double Waiting(BenchRun run) =>
         run.Direction == PerfDirection.Upload ? Math.Max(run.WaitingForPath, run.WaitingForWindow) : run.WaitingForBytes;

@@ -46,12 +46,13 @@ internal static class FileDiagnosis
     private static Limit Processor(BenchMeasurement measured, FileRun run)
     {
         string busy = Percent(run.MachineBusy ?? run.Cores / measured.Processors);
+        string both = run.Receiver is null ? "" : " on both sides, which are here";
         return new Limit(
             LimitKind.Processor, run.BytesPerSecond,
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"at {Rate(run.BytesPerSecond)} the {measured.Processors} cores of this machine are busy {busy} of the time: this program used "
-                    + $"{run.Cores:0.0}, {Percent(run.CipherPart)} of that for the cipher; reading and writing files costs processor time too"),
+                $"at {Rate(run.BytesPerSecond)} {Diagnosis.AllCores(measured.Processors)} busy {busy} of the time: this program used "
+                    + $"{run.Cores:0.0}{both}, {Percent(run.CipherPart)} of the sender's for the cipher; reading and writing files costs processor time too"),
             "End what else runs here, or use a faster processor, or one with more cores");
     }
 

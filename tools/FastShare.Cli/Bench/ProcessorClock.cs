@@ -1,17 +1,23 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
+using FastShare.Cli.Hosting;
 
 namespace FastShare.Cli.Bench;
 
 /// <summary>Processor time of this process and of the machine, from a moment on. Immutable.</summary>
-internal sealed class ProcessorClock
+/// <param name="other">The other side, if it runs on this machine.</param>
+internal sealed class ProcessorClock(ChildNode? other = null)
 {
     private readonly TimeSpan _process = Environment.CpuUsage.TotalTime;
+    private readonly TimeSpan _other = other?.ProcessorTime ?? TimeSpan.Zero;
     private readonly (long Busy, long All)? _machine = ReadMachine();
 
     /// <summary>Processor time of this process since <paramref name="earlier"/>.</summary>
     public TimeSpan ProcessSince(ProcessorClock earlier) => _process - earlier._process;
+
+    /// <summary>Processor time of the other side since then; zero where it is elsewhere.</summary>
+    public TimeSpan OtherSince(ProcessorClock earlier) => _other - earlier._other;
 
     /// <summary>Part of the time of all cores that this process may use that was used since then, by whatever program; null where the system does not tell.</summary>
     public double? MachineSince(ProcessorClock earlier) =>

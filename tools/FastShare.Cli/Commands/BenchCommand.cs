@@ -124,7 +124,7 @@ internal static class BenchCommand
         TimeSpan roundTrip = await PingAsync(connection, context);
         context.Output.Say($"Round trip: {Duration.FormatMilliseconds(roundTrip)}, the fastest of {RoundTrips}");
 
-        var runner = new BenchRunner(session.Node.Swarm, peer, cipher, context);
+        var runner = new BenchRunner(session.Node.Swarm, peer, cipher, other, context);
         var runs = new List<BenchRun>();
         foreach (PerfDirection direction in new[] { PerfDirection.Download, PerfDirection.Upload })
         {

@@ -36,6 +36,16 @@ internal sealed class ChildNode : IAsyncDisposable
 
     public int ProcessId => _process.Id;
 
+    /// <summary>Processor time that it has used.</summary>
+    public TimeSpan ProcessorTime
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.HasExited ? TimeSpan.Zero : _process.TotalProcessorTime;
+        }
+    }
+
     /// <summary>The time since the process started.</summary>
     public TimeSpan Age => TimeProvider.System.GetElapsedTime(_started);
 

@@ -105,7 +105,7 @@ internal sealed record BenchEvent(
 internal sealed record BenchRunReport(
     string Direction, int Connections, long Bytes, double Seconds, double BytesPerSecond, double Cores, double? MachineBusy, double CipherPart,
     double WaitingForPath, double WaitingForWindow, double WaitingForBytes, double? SendBufferLimited, double? ReceiveWindowLimited,
-    double? LoadedRttMs, double? Repeated);
+    double? LoadedRttMs, double? Repeated, double OtherCores);
 
 /// <summary>One file from disk to disk; seconds in each stage, null where the other side does not tell.</summary>
 internal sealed record BenchFileReport(
