@@ -35,6 +35,7 @@ internal static class Goals
         [(Memory, OwnPlain)] = LimitRows.PlainMemory,
         [(File, Verified)] = LimitRows.File,
         [(File, VerifiedPlain)] = LimitRows.PlainFile,
+        [(Small, Verified)] = LimitRows.Small,
     };
 
     public static IReadOnlyList<Goal> Of(IReadOnlyList<ScenarioResult> scenarios)

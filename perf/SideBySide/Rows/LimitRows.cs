@@ -5,7 +5,7 @@ namespace FastShare.SideBySide.Rows;
 
 /// <summary>
 /// Programs that do only the unavoidable: how far a goal can be reached on this machine at all. See <see cref="LimitPeer"/> and
-/// <see cref="PlainLimitPeer"/>.
+/// <see cref="PlainLimitPeer"/>, and <see cref="SmallLimitPeer"/> for small files.
 /// </summary>
 internal static class LimitRows
 {
@@ -13,12 +13,28 @@ internal static class LimitRows
     public const string Memory = Prefix + "AEGIS-128L and socket", File = Prefix + "read, AEGIS-128L, socket, XXH128, write";
     public const string PlainMemory = Prefix + "socket (plaintext)", PlainFile = Prefix + "read, socket, XXH128, write (plaintext)";
 
+    public const string Small = Prefix + "read, AEGIS-128L, socket, XXH128, create, rename";
+
     public static void Add(Bench bench)
     {
         DotNetRows.AddMemory(bench, Memory, "limit", "limit");
         DotNetRows.AddMemory(bench, PlainMemory, "plain-limit", "plain-limit");
         AddFile(bench, File, "limit");
         AddFile(bench, PlainFile, "plain-limit");
+        if (bench.Settings.SmallFiles > 0 && OperatingSystem.IsLinux()) AddTree(bench);
+    }
+
+    private static void AddTree(Bench bench)
+    {
+        string destination = Path.Combine(bench.Work, "small-limit");
+        Server writer = DotNetRows.Listen(bench, "small-limit", destination);
+        bench.Add(new Contender(Small, bench.Settings.Small, [writer], async (meter, token) =>
+        {
+            Bench.Empty(destination);
+            double seconds = await DotNetRows.MoveAsync(meter, ["small-limit", writer.Address, bench.Tree], token);
+            bench.CheckTree(Small, destination);
+            return seconds;
+        }));
     }
 
     private static void AddFile(Bench bench, string name, string what)
