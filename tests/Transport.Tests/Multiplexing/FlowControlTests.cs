@@ -95,6 +95,38 @@ public sealed class FlowControlTests
     }
 
     [Fact]
+    public void On_a_near_path_streams_that_are_as_fast_get_windows_as_large_however_busy_both_sides_are()
+    {
+        TimeSpan near = TimeSpan.FromMilliseconds(0.1);
+        var early = new ReceiveWindow(TimeSpan.Zero);
+        TimeSpan now = TimeSpan.Zero;
+        for (int i = 0; i < 20; i++) Refill(ref early, now += near, near);
+        Assert.Equal(Cap, early.Size);
+
+        // The same stream, when everyone waits for a turn: thirty milliseconds for what a window holds.
+        var late = new ReceiveWindow(now);
+        for (uint size = Initial * 2; size <= ReceiveWindow.NearSize; size *= 2)
+        {
+            Refill(ref late, now += 3 * ReceiveWindow.ShortestTurn, near);
+            Assert.Equal(size, late.Size);
+        }
+
+        Refill(ref late, now += 3 * ReceiveWindow.ShortestTurn, near);
+        Assert.Equal(ReceiveWindow.NearSize, late.Size); // beyond that, the path itself must be faster
+        Refill(ref late, now += near, near);
+        Assert.Equal(2 * ReceiveWindow.NearSize, late.Size);
+    }
+
+    [Fact]
+    public void A_slow_stream_on_a_near_path_keeps_its_first_window()
+    {
+        var window = new ReceiveWindow(TimeSpan.Zero);
+        TimeSpan now = TimeSpan.Zero;
+        for (int i = 0; i < 10; i++) Refill(ref window, now += 4 * ReceiveWindow.ShortestTurn, TimeSpan.FromMilliseconds(0.1));
+        Assert.Equal(Initial, window.Size);
+    }
+
+    [Fact]
     public void Growth_stops_where_the_budget_ends_and_goes_on_when_others_give_back()
     {
         var small = new ByteBudget(Initial);
