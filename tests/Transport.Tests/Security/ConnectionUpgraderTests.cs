@@ -19,7 +19,9 @@ public sealed class ConnectionUpgraderTests
 
     private ConnectionUpgrader Upgrader(
         PeerIdentity identity, SecurityMode mode = SecurityMode.Noise, bool aes = true, BlockPool? pool = null) =>
-        new(new SwarmOptions { Identity = identity, Security = mode, TimeProvider = _time }, pool, aes);
+        new(
+            new SwarmOptions { Identity = identity, Security = mode, TimeProvider = _time }, pool,
+            aes ? [NoiseSuite.Aegis, NoiseSuite.AesGcm] : []);
 
     private static Task<SecuredChannel> Dial(
         ConnectionUpgrader upgrader, MemoryConnection connection, PeerId? peer = null, CancellationToken token = default) =>
@@ -56,6 +58,29 @@ public sealed class ConnectionUpgraderTests
             Assert.Equal(0, pool.RentedBlocks);
             Assert.True(left.IsDisposed && right.IsDisposed);
         }
+    }
+
+    [Theory]
+    [InlineData(SecurityMode.NoiseAesGcm, true, SecurityMode.Noise, true, ProtocolIds.NoiseAesGcm)]
+    [InlineData(SecurityMode.Noise, true, SecurityMode.NoiseAesGcm, true, ProtocolIds.Noise)]
+    [InlineData(SecurityMode.Noise, true, SecurityMode.Noise, false, ProtocolIds.Noise)]
+    [InlineData(SecurityMode.Noise, false, SecurityMode.Noise, true, ProtocolIds.Noise)]
+    public async Task Nodes_with_different_ciphers_have_one_in_common(
+        SecurityMode dialer, bool dialerHasAes, SecurityMode listener, bool listenerHasAes, string security)
+    {
+        (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
+        Task<SecuredChannel> dial = Dial(Upgrader(Alice, dialer, dialerHasAes), left);
+        Task<SecuredChannel> listen = Listen(Upgrader(Bob, listener, listenerHasAes), right);
+        Assert.Equal((security, security), ((await dial).Security, (await listen).Security));
+    }
+
+    [Fact]
+    public async Task A_processor_with_aes_and_no_avx_makes_aes_gcm_the_first()
+    {
+        (MemoryConnection left, MemoryConnection right) = DuplexPair.Create();
+        var dialer = new ConnectionUpgrader(new SwarmOptions { Identity = Alice, TimeProvider = _time }, null, [NoiseSuite.AesGcm]);
+        Task<SecuredChannel> dial = Dial(dialer, left), listen = Listen(Upgrader(Bob), right);
+        Assert.Equal((ProtocolIds.NoiseAesGcm, ProtocolIds.NoiseAesGcm), ((await dial).Security, (await listen).Security));
     }
 
     [Fact]

@@ -26,8 +26,8 @@ internal sealed class ConnectionUpgrader
     /// <summary>An upgrader for one node.</summary>
     /// <param name="options">Identity, security mode, deadline and clock.</param>
     /// <param name="pool">Where the channels' blocks come from.</param>
-    /// <param name="hasAes">Whether ciphers made of AES are worth while; null: if the processor has instructions for it.</param>
-    public ConnectionUpgrader(SwarmOptions options, BlockPool? pool = null, bool? hasAes = null)
+    /// <param name="fast">Suites faster than the common one, the fastest first; null: what the processor has instructions for.</param>
+    public ConnectionUpgrader(SwarmOptions options, BlockPool? pool = null, IReadOnlyList<NoiseSuite>? fast = null)
     {
         _options = options;
         _pool = pool;
@@ -38,19 +38,20 @@ internal sealed class ConnectionUpgrader
             return;
         }
 
-        NoiseSuite[] suites = (hasAes ?? HasAesInstructions, options.Security) switch
-        {
-            (false, _) => [NoiseSuite.ChaChaPoly],
-            (_, SecurityMode.NoiseAesGcm) => [NoiseSuite.AesGcm, NoiseSuite.ChaChaPoly],
-            _ => [NoiseSuite.Aegis, NoiseSuite.AesGcm, NoiseSuite.ChaChaPoly],
-        };
+        IEnumerable<NoiseSuite> faster = (fast ?? SuitesOfProcessor)
+            .Where(suite => options.Security != SecurityMode.NoiseAesGcm || suite == NoiseSuite.AesGcm);
+        NoiseSuite[] suites = [.. faster, NoiseSuite.ChaChaPoly];
         _accepted = [.. suites.Select(suite => new NoiseProtocol(options.Identity, suite, pool))];
-        // One faster cipher and the common one: each that a peer does not know costs a round trip.
-        _offered = [.. suites.Select(suite => suite.ProtocolId).Take(1), .. suites.Length > 1 ? [ProtocolIds.Noise] : (string[])[]];
+        // The fastest and the common one: each that a peer does not know costs a round trip.
+        _offered = [.. suites.Select(suite => suite.ProtocolId).Take(1).Union([ProtocolIds.Noise])];
     }
 
-    // Without them AEGIS and AES-GCM are slower than ChaCha20-Poly1305, and on some processors not constant in time.
-    private static bool HasAesInstructions => (X86Aes.IsSupported && Pclmulqdq.IsSupported) || ArmAes.IsSupported;
+    // Without AES instructions both are slower than ChaCha20-Poly1305, and on some processors not constant in time. libsodium's AEGIS
+    // asks for AVX, too.
+    private static IReadOnlyList<NoiseSuite> SuitesOfProcessor { get; } =
+        ArmAes.IsSupported || (X86Aes.IsSupported && Avx.IsSupported) ? [NoiseSuite.Aegis, NoiseSuite.AesGcm]
+        : X86Aes.IsSupported && Pclmulqdq.IsSupported ? [NoiseSuite.AesGcm]
+        : [];
 
     /// <summary>Upgrades <paramref name="connection"/>, which it takes over: on failure it is aborted and disposed.</summary>
     /// <param name="connection">A fresh connection.</param>
