@@ -244,11 +244,8 @@ public sealed partial class Swarm
 
         public void AddressFailed(PeerId peer, Multiaddr address) => swarm._addresses.MarkFailed(peer, address);
 
-        public void Established(PeerConnection connection, Establishment made)
-        {
-            connection.IsExtra = made.IsAskedFor;
+        public void Established(PeerConnection connection, Establishment made) =>
             swarm.Supervise(connection, made.Count, null, made.IsLane);
-        }
 
         public ValueTask DiscardAsync(PeerConnection connection, TransportException reason) => connection.DiscardAsync(reason);
     }

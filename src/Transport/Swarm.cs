@@ -83,7 +83,8 @@ public sealed partial class Swarm : IAsyncDisposable
         };
         foreach (PeerId peer in options.ExemptPeers) _limits.Exempt(peer);
         var backoff = new RedialBackoff(Random.Shared.NextDouble);
-        _table = new PendingConnections<PeerConnection>(static connection => connection.IsLive, _limits, backoff);
+        _table = new PendingConnections<PeerConnection>(
+            static connection => connection.IsLive, _limits, backoff, markAskedFor: static connection => connection.IsExtra = true);
         _admission = new InboundAdmission(
             options.MaxPendingInbound, options.MaxInboundPerSource, () => _table.IsFullForInbound, options.TimeProvider);
         _dialer = new Dialer<PeerConnection>(new DialHost(this), _table, options.TimeProvider, options.ConnectTimeout);

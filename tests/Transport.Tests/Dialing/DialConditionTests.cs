@@ -211,6 +211,24 @@ public sealed class DialConditionTests
     }
 
     [Fact]
+    public void A_connection_that_was_asked_for_is_marked_as_such_before_anybody_finds_it()
+    {
+        PendingConnections<string>? table = null;
+        var marked = new List<string>();
+        table = new PendingConnections<string>(static _ => true, markAskedFor: connection =>
+        {
+            marked.Add(connection);
+            Assert.DoesNotContain(connection, table!.Connections);
+        });
+        table.Establish(Peer, "came by itself", null);
+        var further = new DialRequest(DialCondition.Always, [Near(1)], TimeSpan.FromSeconds(15));
+        table.Establish(Peer, "asked for", table.Join(Peer, further, TimeSpan.Zero).Dial);
+        table.Establish(Peer, "a lane", table.NewLane(Peer, [Near(1)], TimeSpan.Zero, TimeSpan.FromSeconds(15)).Dial);
+        Assert.Equal(["asked for", "a lane"], marked);
+        Assert.Equal(3, table.Connections.Count);
+    }
+
+    [Fact]
     public async Task A_connection_of_a_dial_that_was_left_serves_those_who_came_after()
     {
         var table = new PendingConnections<string>(static _ => true);

@@ -15,8 +15,11 @@ namespace FastShare.Transport.Dialing.Internal;
 /// <param name="isLive">Whether a connection can still be used; must be quick and take no locks.</param>
 /// <param name="limits">Bounds on connections and dials; null: none.</param>
 /// <param name="backoff">How long patient callers leave a peer alone; null: not at all.</param>
+/// <param name="markAskedFor">
+/// Told of a connection that somebody asked for beside others, before anybody can find it in the table; as quick as <paramref name="isLive"/>.
+/// </param>
 internal sealed class PendingConnections<TConnection>(
-    Func<TConnection, bool> isLive, ConnectionLimits? limits = null, RedialBackoff? backoff = null)
+    Func<TConnection, bool> isLive, ConnectionLimits? limits = null, RedialBackoff? backoff = null, Action<TConnection>? markAskedFor = null)
     where TConnection : class
 {
     /// <summary>No time of its own: a report wakes the driver.</summary>
@@ -231,6 +234,7 @@ internal sealed class PendingConnections<TConnection>(
             // A second connection of a dial that has its result is shared as well: the remote side may already use it.
             bool isLane = dial is { IsLane: true, Outcome: DialOutcome.Pending };
             bool isAskedFor = isLane || (dial is { Outcome: DialOutcome.Pending } && dial.Waiters.Any(waiter => !waiter.TakesAny));
+            if (isAskedFor) markAskedFor?.Invoke(connection);
             entry.Connections.Add(new PeerConnections<TConnection>.Listed(connection, dial is null, isLane));
             if (dial is null) _inbound++;
             else _outbound++;
