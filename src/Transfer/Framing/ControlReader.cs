@@ -27,11 +27,10 @@ internal sealed class ControlReader(PipeReader input)
     private bool _outOfStep;
 
     /// <summary>
-    /// The next message; null at an orderly end between two messages. After a violation, or a read that was cancelled, messages cannot be
+    /// The next message; null at an orderly end between two messages. After a damaged one, or a read that was cancelled, messages cannot be
     /// told apart any more: what follows is passed over.
     /// </summary>
-    /// <exception cref="TransferException"><see cref="TransferError.ProtocolViolation"/>: an impossible length;
-    /// <see cref="TransferError.ConnectionLost"/>: the message was damaged, or cut off.</exception>
+    /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: the message was damaged, or cut off.</exception>
     public async ValueTask<ControlMessage?> ReadAsync(CancellationToken cancellationToken)
     {
         Release();
@@ -55,7 +54,8 @@ internal sealed class ControlReader(PipeReader input)
                 if (announced is 0 or > TransferProtocol.MaxMessageLength)
                 {
                     input.AdvanceTo(buffer.End);
-                    throw TransferProtocol.Violation($"a control message of {announced} bytes is not allowed");
+                    // No peer writes such a length, and the check that would tell a damaged one stands where the length says.
+                    throw WireCheck.Damaged($"the length of a control message ({announced} bytes)");
                 }
 
                 length = (int)announced - 1;

@@ -167,7 +167,7 @@ public class HostileSenderTests
         }
     }
 
-    public static TheoryData<string> Violations => ["length", "zero", "type", "totals", "page after end", "end before plan", "second offer",
+    public static TheoryData<string> Violations => ["type", "totals", "page after end", "end before plan", "second offer",
         "sparse ids", "truncated page", "early end"];
 
     [Theory]
@@ -181,8 +181,6 @@ public class HostileSenderTests
         Transfer received = await pair.IncomingAsync(CancellationToken.None);
         await (what switch
         {
-            "length" => sender.SendRawAsync(MessageType.ManifestPage, [], length: TransferProtocol.MaxMessageLength + 1),
-            "zero" => sender.SendRawAsync(MessageType.ManifestPage, [], length: 0),
             "type" => sender.SendRawAsync((MessageType)99, []),
             "totals" => sender.SendAsync(MessageType.ManifestEnd, new ManifestEnd(1, 1, 1).Write),
             "page after end" => PageAfterEndAsync(),
@@ -201,6 +199,21 @@ public class HostileSenderTests
             await sender.SendManifestAsync(File(0, "a"));
             await sender.SendAsync(MessageType.ManifestPage, writer => ManifestPage.Encode([File(1, "b")], writer));
         }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(TransferProtocol.MaxMessageLength + 1)]
+    [InlineData(0x01000005)] // a bit of 5 turned over
+    [InlineData(uint.MaxValue)]
+    public async Task A_length_that_cannot_be_ends_the_connection_as_damage_does(uint length)
+    {
+        await using var pair = new TransferPair();
+        await using var sender = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer);
+        await sender.OfferAsync();
+        Transfer received = await pair.IncomingAsync(CancellationToken.None);
+        await sender.SendRawAsync(MessageType.ManifestPage, [], length);
+        Assert.Equal(TransferError.ConnectionLost, (await Assert.ThrowsAsync<TransferException>(() => received.Completion)).Error);
     }
 
     [Fact]
