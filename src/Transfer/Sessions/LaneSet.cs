@@ -6,7 +6,7 @@ using Microsoft.Extensions.ObjectPool;
 
 namespace FastShare.Transfer.Sessions;
 
-/// <summary>What the lanes of one attempt have in common.</summary>
+/// <summary>What the lanes of one attempt have in common. <c>Completed</c>: the receiver has said that it has everything.</summary>
 internal sealed record LaneContext(
     SendState State,
     ITransferNetwork Network,
@@ -16,6 +16,7 @@ internal sealed record LaneContext(
     ObjectPool<ChunkWork> Works,
     SendThrottle Throttle,
     TaskGroup Tasks,
+    Task Completed,
     TimeProvider Time);
 
 /// <summary>
@@ -164,10 +165,28 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
 
     private async Task RunLaneAsync(Lane lane, CancellationToken stopping)
     {
+        SendLane? sender = null;
+        try
+        {
+            await SendAsync(lane, made => sender = made, stopping).ConfigureAwait(false);
+        }
+        catch (Exception) when (stopping.IsCancellationRequested && context.Completed.IsCompleted)
+        {
+            // It all arrived, even where this lane had not heard yet that its last write did.
+            Transfer.Meter.AddMoved(sender?.Missing ?? 0);
+            throw;
+        }
+
+        GiveBack(lane, sender?.Missing ?? 0);
+        Finish(lane);
+    }
+
+    /// <summary>From the lane's first byte to the receiver's word that it has ended; lost or not.</summary>
+    private async Task SendAsync(Lane lane, Action<SendLane> made, CancellationToken stopping)
+    {
         // Ends too when the receiver has ended the lane, which it does first where it notices a loss first.
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(stopping, lane.Stopped);
         bool begun = false;
-        SendLane? sender = null;
         try
         {
             ITransferStream stream = lane.Link.Connection is { } own
@@ -179,7 +198,8 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
                 lock (_gate) lane.Link.Path ??= Tune(lane.Link, stream.Path);
                 using SendThrottle.Lane throttle = context.Throttle.AddLane(lane.Link.Number);
                 using StageMeter.Clock clock = Transfer.Stages.Start();
-                sender = new SendLane(stream.Output, context.Chunks, context.Works, lane.Sent, throttle, clock, Transfer.Meter);
+                var sender = new SendLane(stream.Output, context.Chunks, context.Works, lane.Sent, throttle, clock, Transfer.Meter);
+                made(sender);
                 await sender.RunAsync(new Attach(session, lane.Number), lane.Retiring, stop.Token).ConfigureAwait(false);
                 await stream.Output.CompleteAsync().ConfigureAwait(false);
                 await lane.Ended.WaitAsync(stopping).ConfigureAwait(false);
@@ -197,9 +217,6 @@ internal sealed class LaneSet(LaneContext context, UInt128 session)
             if (!lane.Ended.IsCompleted) context.Control.Post(MessageType.LaneLost, new LaneNumber(lane.Number));
             await lane.Ended.WaitAsync(stopping).ConfigureAwait(false);
         }
-
-        GiveBack(lane, sender?.Missing ?? 0);
-        Finish(lane);
     }
 
     /// <summary>What did not arrive is read and sent again, by whichever lane comes first.</summary>

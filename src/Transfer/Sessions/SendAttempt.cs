@@ -219,7 +219,7 @@ internal sealed class SendAttempt : IAsyncDisposable
         if (!_state.WasAccepted) Transfer.Tell(new TransferEvent.Accepted());
         _state.WasAccepted = true;
         _lanes = new LaneSet(
-            new LaneContext(_state, _network, _control.Writer, _plan, _chunks.Reader, _works, _throttle, _tasks, _time), session);
+            new LaneContext(_state, _network, _control.Writer, _plan, _chunks.Reader, _works, _throttle, _tasks, _complete.Task, _time), session);
         var tuning = new LaneTuning(_state, _lanes, _throttle, Apply, _time);
         tuning.Begin();
         _ = _tasks.Run(tuning.RunAsync);

@@ -26,6 +26,9 @@ internal sealed class MemoryLink
     /// <summary>Called after every write, with the bytes carried so far.</summary>
     public Action<long>? Carried { get; set; }
 
+    /// <summary>Asked after every write of payload size: how long the writer does not hear of it, although all of it got through.</summary>
+    public Func<string, long, CancellationToken, Task>? Lingers { get; set; }
+
     /// <summary>What the link says its round trip takes; default: it does not say.</summary>
     public TimeSpan? RoundTripTime { get; set; }
 

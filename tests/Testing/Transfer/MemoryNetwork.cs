@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using FastShare.Transfer.Framing;
 using FastShare.Transfer.Sessions;
 using FastShare.Transport;
 using FastShare.Transport.Identity;
@@ -15,6 +16,7 @@ internal sealed class MemoryNetwork
     private readonly Lock _gate = new();
     private readonly Dictionary<(PeerId, PeerId), MemoryLink> _links = []; // guarded by _gate
     private readonly List<MemoryLink> _private = []; // guarded by _gate
+    private readonly List<MemoryStreamEnd> _control = []; // guarded by _gate: both ends of every control stream
 
     /// <summary>Called for every new link, before its first byte: the place to plan a fault.</summary>
     public Action<MemoryLink>? LinkMade { get; set; }
@@ -70,6 +72,20 @@ internal sealed class MemoryNetwork
         MemoryLink[] links;
         lock (_gate) links = [.. _links.Values, .. _private];
         foreach (MemoryLink link in links) link.Unstall();
+    }
+
+    /// <summary>Whether both sides of every transfer have consumed what was said on control streams and got through.</summary>
+    public bool IsAllHeard
+    {
+        get
+        {
+            lock (_gate) return _control.TrueForAll(end => end.IsConsumed);
+        }
+    }
+
+    internal void Watch(MemoryStreamEnd near, MemoryStreamEnd far)
+    {
+        lock (_gate) _control.AddRange([near, far]);
     }
 
     internal bool Knows(PeerId peer) => _nodes.ContainsKey(peer);
@@ -144,6 +160,7 @@ internal sealed class MemoryNode(MemoryNetwork network, PeerId id) : ITransferNe
             throw new TransportException(TransportError.UnsupportedProtocol, $"the peer does not speak {protocol}");
         StreamsOpened++;
         (MemoryStreamEnd near, MemoryStreamEnd far) = MemoryStreamEnd.CreatePair(link, protocol, id, node.LocalPeer);
+        if (protocol == TransferProtocol.ControlId) network.Watch(near, far);
         node._running.Add(Task.Run(() => ServeAsync(handler, far)));
         return near;
     }

@@ -21,13 +21,13 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
     private readonly LinkWriter _output;
     private readonly LinkReader _input;
 
-    private MemoryStreamEnd(MemoryLink link, string protocol, PeerId peer, CancellationTokenSource reset, Pipe input, Pipe output)
+    private MemoryStreamEnd(MemoryLink link, string protocol, PeerId peer, CancellationTokenSource reset, Direction input, Direction output)
     {
         Peer = peer;
         _link = link;
         _reset = reset;
-        _input = new LinkReader(link, reset.Token, input.Reader);
-        _output = new LinkWriter(link, protocol, reset.Token, output.Writer);
+        _input = new LinkReader(link, reset.Token, input);
+        _output = new LinkWriter(link, protocol, reset.Token, output);
     }
 
     public PeerId Peer { get; }
@@ -40,15 +40,19 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
 
     public ConnectionCounters? Counters => null;
 
+    /// <summary>
+    /// Whether the other end has consumed all that got through to it. So has one that will read nothing more, as its stream or its link is
+    /// at an end.
+    /// </summary>
+    public bool IsConsumed => _output.IsConsumed || _reset.IsCancellationRequested || _link.IsBroken;
+
     public PipeReader Input => _input;
 
     public PipeWriter Output => _output;
 
     public static (MemoryStreamEnd Near, MemoryStreamEnd Far) CreatePair(MemoryLink link, string protocol, PeerId near, PeerId far)
     {
-        var options = new PipeOptions(pauseWriterThreshold: Window, resumeWriterThreshold: Window / 2, useSynchronizationContext: false);
-        var there = new Pipe(options);
-        var back = new Pipe(options);
+        Direction there = new(), back = new();
         var reset = new CancellationTokenSource();
         return (
             new MemoryStreamEnd(link, protocol, far, reset, back, there), new MemoryStreamEnd(link, protocol, near, reset, there, back));
@@ -89,34 +93,66 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
         }
     }
 
-    private sealed class LinkReader(MemoryLink link, CancellationToken reset, PipeReader inner) : PipeReader
+    /// <summary>What one end has written and the other has not consumed.</summary>
+    private sealed class Direction
     {
+        private readonly Pipe _pipe = new(
+            new PipeOptions(pauseWriterThreshold: Window, resumeWriterThreshold: Window / 2, useSynchronizationContext: false));
+
+        private long _unconsumed; // interlocked
+
+        public PipeReader Reader => _pipe.Reader;
+
+        public PipeWriter Writer => _pipe.Writer;
+
+        public bool IsConsumed => Interlocked.Read(ref _unconsumed) <= 0;
+
+        public void Add(long bytes) => Interlocked.Add(ref _unconsumed, bytes);
+
+        /// <summary>Nobody reads what is left.</summary>
+        public void Close() => Interlocked.Exchange(ref _unconsumed, long.MinValue / 2);
+    }
+
+    private sealed class LinkReader(MemoryLink link, CancellationToken reset, Direction direction) : PipeReader
+    {
+        private readonly PipeReader _inner = direction.Reader;
+        private ReadOnlySequence<byte> _read; // of the one reader at a time
+
         public bool IsAtEnd { get; private set; }
 
-        public override void AdvanceTo(SequencePosition consumed) => inner.AdvanceTo(consumed);
+        public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
 
-        public override void AdvanceTo(SequencePosition consumed, SequencePosition examined) => inner.AdvanceTo(consumed, examined);
+        public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+        {
+            long bytes = _read.Slice(0, consumed).Length;
+            _inner.AdvanceTo(consumed, examined);
+            direction.Add(-bytes);
+        }
 
-        public override void CancelPendingRead() => inner.CancelPendingRead();
+        public override void CancelPendingRead() => _inner.CancelPendingRead();
 
-        public override void Complete(Exception? exception = null) => inner.Complete(exception);
+        public override void Complete(Exception? exception = null)
+        {
+            _inner.Complete(exception);
+            direction.Close();
+        }
 
         public override async ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
         {
             // What came before a reset is still read; what a broken link held is lost.
-            if (!link.IsBroken && inner.TryRead(out ReadResult ready))
+            if (!link.IsBroken && _inner.TryRead(out ReadResult ready))
             {
                 if (!ready.Buffer.IsEmpty || ready.IsCompleted) return Note(ready);
-                inner.AdvanceTo(ready.Buffer.Start);
+                _inner.AdvanceTo(ready.Buffer.Start);
             }
 
             try
             {
-                return Note(await GuardAsync(link, reset, cancellationToken, inner.ReadAsync));
+                return Note(await GuardAsync(link, reset, cancellationToken, _inner.ReadAsync));
             }
             catch (TransportException e) when (e.Error == TransportError.StreamReset)
             {
-                if (inner.TryRead(out ReadResult last) && (!last.Buffer.IsEmpty || last.IsCompleted)) return Note(last);
+                if (_inner.TryRead(out ReadResult last) && (!last.Buffer.IsEmpty || last.IsCompleted)) return Note(last);
                 throw;
             }
         }
@@ -126,13 +162,17 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
         private ReadResult Note(ReadResult result)
         {
             IsAtEnd |= result.IsCompleted;
+            _read = result.Buffer;
             return result;
         }
     }
 
-    private sealed class LinkWriter(MemoryLink link, string protocol, CancellationToken reset, PipeWriter inner) : PipeWriter
+    private sealed class LinkWriter(MemoryLink link, string protocol, CancellationToken reset, Direction direction) : PipeWriter
     {
+        private readonly PipeWriter _inner = direction.Writer;
         private readonly ArrayBufferWriter<byte> _buffered = new();
+
+        public bool IsConsumed => direction.IsConsumed;
 
         public bool IsComplete { get; private set; }
 
@@ -142,15 +182,16 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
 
         public override Span<byte> GetSpan(int sizeHint = 0) => _buffered.GetSpan(sizeHint);
 
-        public override void CancelPendingFlush() => inner.CancelPendingFlush();
+        public override void CancelPendingFlush() => _inner.CancelPendingFlush();
 
         public override void Complete(Exception? exception = null)
         {
             if (IsComplete) return;
             IsComplete = true;
             if (link.IsBroken) return;
-            if (_buffered.WrittenCount > 0) inner.Write(_buffered.WrittenSpan);
-            inner.Complete(exception);
+            direction.Add(_buffered.WrittenCount);
+            if (_buffered.WrittenCount > 0) _inner.Write(_buffered.WrittenSpan);
+            _inner.Complete(exception);
         }
 
         public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) =>
@@ -181,10 +222,12 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
                 // Piecewise, as a multiplexer does it: the reader sees parts.
                 var result = default(FlushResult);
                 int admitted = link.Admit(bytes.Length);
+                direction.Add(admitted);
                 for (int at = 0; at < admitted; at += 64 << 10)
-                    result = await inner.WriteAsync(bytes[at..Math.Min(admitted, at + (64 << 10))], token);
+                    result = await _inner.WriteAsync(bytes[at..Math.Min(admitted, at + (64 << 10))], token);
                 if (admitted < bytes.Length) link.Break();
                 link.Carried?.Invoke(link.BytesCarried);
+                if (link.Lingers is { } lingers) await lingers(protocol, bytes.Length, token);
                 token.ThrowIfCancellationRequested();
                 return result;
             });

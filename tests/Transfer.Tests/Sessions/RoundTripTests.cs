@@ -1,4 +1,5 @@
 using FastShare.Testing.Transfer;
+using FastShare.Transfer.Framing;
 
 namespace FastShare.Transfer.Tests.Sessions;
 
@@ -145,5 +146,24 @@ public class RoundTripTests
         Assert.Equal(TransferMode.Sequential, one.Progress.Mode);
         var change = await one.EventsAsync().OfType<TransferEvent.ModeChanged>().FirstAsync();
         Assert.Contains("1 files", change.Why, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(100)]
+    [InlineData(3 * MiB)]
+    public async Task Progress_is_whole_at_the_end_whoever_heard_of_the_last_write_first(int size)
+    {
+        await using var pair = new TransferPair();
+        pair.AddFile("file", size);
+        // The receiver says that it has everything, and the sender has not heard yet that its last write went through.
+        long written = 0;
+        pair.Network.LinkMade = link => link.Lingers = (protocol, length, token) =>
+            protocol == TransferProtocol.DataId && Interlocked.Add(ref written, length) >= size
+                ? Task.Delay(Timeout.Infinite, token) : Task.CompletedTask;
+        Transfer sent = pair.Send(new SendOptions { Mode = TransferMode.Sequential });
+        await sent.Completion;
+        Assert.Equal("", pair.Differences());
+        Assert.Equal((size, size), (sent.Progress.Bytes, sent.Progress.TotalBytes));
+        Assert.Equal(size, sent.Meter.Moved);
     }
 }
