@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using FastShare.Testing;
 using FastShare.Testing.Transfer;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
@@ -139,7 +140,9 @@ public class CompareContentTests
         Damage(Copy(pair, "large"));
         Task stalled = pair.Network.StallFirstLinkAfter(5 * MiB);
         Transfer first = pair.Send(new SendOptions { CompareContent = true, Mode = TransferMode.Sequential });
+        Transfer received = await pair.IncomingAsync(CancellationToken.None);
         await stalled;
+        await Eventually.BecomesTrueAsync(() => received.Meter.Moved >= 2 * MiB, "what came through is stored");
         Task restarted = pair.RestartReceiverAsync();
         pair.Network.UnstallLinks();
         await restarted;

@@ -121,8 +121,15 @@ public class LaneTests
     {
         await using var pair = new TransferPair();
         pair.AddFile("large", 8 * MiB);
+        var paused = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        pair.Consent = async (_, _) =>
+        {
+            await paused.Task;
+            return OfferAnswer.Accept(pair.TargetFolder);
+        };
         Transfer sent = pair.Send(new SendOptions { Mode = TransferMode.Sequential });
         await sent.PauseAsync();
+        paused.SetResult();
         Transfer received = await pair.IncomingAsync(CancellationToken.None);
         await foreach (TransferEvent happened in received.EventsAsync())
         {
@@ -176,7 +183,7 @@ public class LaneTests
         sent.RateLimit = null;
         await sent.Completion;
 
-        Transfer cancelled = pair.Send(null, second);
+        Transfer cancelled = pair.Send(new SendOptions { RateLimit = 1 }, second); // not done before it is paused
         await cancelled.PauseAsync();
         while (cancelled.Progress.State != TransferState.Paused) await Task.Delay(5);
         await cancelled.CancelAsync();

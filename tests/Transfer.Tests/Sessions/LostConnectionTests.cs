@@ -1,3 +1,4 @@
+using FastShare.Testing;
 using FastShare.Testing.Storage;
 using FastShare.Testing.Transfer;
 using FastShare.Transfer.Framing;
@@ -85,7 +86,9 @@ public class LostConnectionTests
         pair.AddFile("very large", 8 * MiB);
         Task stalled = pair.Network.StallFirstLinkAfter(7 * MiB);
         Transfer first = pair.Send(new SendOptions { Mode = TransferMode.Sequential });
+        Transfer received = await pair.IncomingAsync(CancellationToken.None);
         await stalled;
+        await Eventually.BecomesTrueAsync(() => received.Meter.Moved >= 4 * MiB, "what came through is stored");
         Task restarted = pair.RestartReceiverAsync();
         pair.Network.UnstallLinks();
         await restarted;

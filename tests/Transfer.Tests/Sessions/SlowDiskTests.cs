@@ -46,17 +46,7 @@ public class SlowDiskTests
         try
         {
             for (int heard = 0; heard < 8; heard++)
-            {
-                Task<ControlMessage> next = sender.NextAsync();
-                while (!next.IsCompleted)
-                {
-                    time.Advance(TimeSpan.FromSeconds(1));
-                    await sender.SendRawAsync(MessageType.KeepAlive, []);
-                    await Task.WhenAny(next, Task.Delay(2));
-                }
-
-                Assert.Equal(MessageType.KeepAlive, (await next).Type);
-            }
+                Assert.Equal(MessageType.KeepAlive, (await sender.AdvanceUntilAsync(time, sender.NextAsync())).Type);
         }
         finally
         {

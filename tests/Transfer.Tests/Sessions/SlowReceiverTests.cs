@@ -52,6 +52,7 @@ public class SlowReceiverTests
             await Task.WhenAny(sent.Completion, Task.Delay(10));
             // Behind what the time that passed has woken, on whatever threads there are: a keep-alive takes some ten such hops.
             for (int hop = 0; hop < 50; hop++) await Task.Run(static () => { });
+            for (int i = 0; i < 100 && !pair.Network.IsAllHeard; i++) await Task.Delay(1);
         }
 
         return most;

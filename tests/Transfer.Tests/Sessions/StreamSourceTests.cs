@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using FastShare.Testing;
 using FastShare.Testing.Storage;
 using FastShare.Testing.Transfer;
 using FastShare.Transfer.Storage;
@@ -167,12 +168,15 @@ public class StreamSourceTests
     {
         await using var pair = new TransferPair();
         var goOn = new TaskCompletionSource();
-        Transfer sent = pair.Send(TransferSource.FromStream(new ScriptedSource(9 * MiB) { Pause = (5 * MiB, goOn.Task) }, "x"));
-        Transfer received = await pair.IncomingAsync(CancellationToken.None);
-        while (received.Progress.Bytes < 5 * MiB) await Task.Delay(5);
-        // As a crash: the sender is told nothing.
+        var source = new ScriptedSource(9 * MiB) { Pause = (5 * MiB, goOn.Task) };
+        Transfer sent = pair.Send(TransferSource.FromStream(source, "x"), new SendOptions { MaxBufferedBytes = 4 * MiB });
+        // More was read than may be held: the sender has heard that some of it was taken, and holds that no more.
+        await Eventually.BecomesTrueAsync(() => source.BytesRead == 5 * MiB, "something is held no more");
+        // As a crash: the sender is told nothing, and gets through to the new one only.
+        pair.Network.LinkMade = static link => link.Break();
         pair.Network.BreakLinks();
         await pair.RestartReceiverAsync();
+        pair.Network.LinkMade = null;
         TransferException failure = await Assert.ThrowsAsync<TransferException>(() => sent.Completion);
         Assert.Equal(TransferError.NotRepeatable, failure.Error);
         Assert.Contains("start its source anew", failure.Message, StringComparison.Ordinal);
