@@ -73,6 +73,7 @@ public sealed class ConnectionLifeTests
             await stream.Input.ReadAtLeastAsync(1, Token);
         });
         await returned.Task.WaitAsync(Token);
+        Assert.Null(await connections[0].Closed.WaitAsync(Token));
         Assert.Equal(DisconnectCause.ClosedByPeer, connections[0].Cause);
     }
 

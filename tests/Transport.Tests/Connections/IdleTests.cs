@@ -168,9 +168,9 @@ public sealed class IdleTests
         b.Handle(Questions.Echo, Questions.EchoAsync);
         Swarm a = await nodes.StartAsync("a");
         a.AddAddresses(b.LocalPeer, b.ListenAddresses);
-        int retried = 0;
-        for (int i = 0; i < 300; i++)
+        for (int i = 0; i < 300 || a.DialCount(b.LocalPeer) == 1; i++)
         {
+            if (i % 3 == 0) await Task.Delay(1, Token); // as long as the far end waits: the next one meets its close
             while (true)
             {
                 try
@@ -182,12 +182,9 @@ public sealed class IdleTests
                 {
                     // The only failure there is says that nobody saw the request, so that it may be sent again.
                     Assert.True(e.NotTaken, e.ToString());
-                    retried++;
                 }
             }
         }
-
-        Assert.True(a.DialCount(b.LocalPeer) > 1, $"{retried} retries and no close: nothing was tested");
     }
 
     private async Task<(Swarm A, Swarm B, PeerConnection Near, PeerConnection Far)> ConnectAsync(TestNodes nodes, TimeSpan? idle = null)

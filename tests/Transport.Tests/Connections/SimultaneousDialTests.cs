@@ -212,8 +212,10 @@ public sealed class SimultaneousDialTests
         b.Handle(Questions.Echo, Questions.EchoAsync);
         a.AddAddresses(b.LocalPeer, b.ListenAddresses);
         b.AddAddresses(a.LocalPeer, a.ListenAddresses);
-        using var start = new Barrier(2);
-        int[][] answers = await Task.WhenAll(Task.Run(() => SideAsync(a, b.LocalPeer)), Task.Run(() => SideAsync(b, a.LocalPeer)));
+        var start = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<int[]> one = SideAsync(a, b.LocalPeer), other = SideAsync(b, a.LocalPeer);
+        start.SetResult();
+        int[][] answers = await Task.WhenAll(one, other);
         Assert.All(answers, side => Assert.Equal(Enumerable.Range(0, 3 * requests), side));
         await BecomeOneAsync(a, b);
         Assert.Equal(77, await Questions.AskAsync(a, b.LocalPeer, 77, Token));
@@ -223,7 +225,7 @@ public sealed class SimultaneousDialTests
         // Three waves: when nothing is there, on whichever connection came first, and while the surplus one goes.
         async Task<int[]> SideAsync(Swarm from, PeerId to)
         {
-            start.SignalAndWait(Token);
+            await start.Task;
             var all = new List<int>();
             for (int wave = 0; wave < 3; wave++)
             {

@@ -2,9 +2,11 @@ using System.Net;
 using System.Net.Sockets;
 using FastShare.Testing;
 using FastShare.Testing.Sockets;
+using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 using FastShare.Transport.Sockets;
 using FastShare.Transport.Tests.Connections;
+using Microsoft.Extensions.Time.Testing;
 
 namespace FastShare.Transport.Tests.Dialing;
 
@@ -37,13 +39,18 @@ public sealed class SwarmDialTests
     public async Task Several_addresses_of_one_peer_still_make_one_connection()
     {
         await using var nodes = new TestNodes();
-        Swarm a = await nodes.StartTcpAsync(), b = await nodes.StartTcpAsync();
+        var time = new FakeTimeProvider();
+        Swarm a = await nodes.StartTcpAsync((identity, transport) =>
+            new SwarmOptions { Identity = identity, Transports = [transport], TimeProvider = time });
+        Swarm b = await nodes.StartTcpAsync();
         int accepted = 0;
         await b.ListenAsync(Multiaddr.Parse("/ip4/127.0.0.2/tcp/0"), Token);
         await b.ListenAsync(Multiaddr.Parse("/ip4/127.0.0.3/tcp/0"), Token);
         IAsyncEnumerable<SwarmEvent> events = b.WatchAsync(Token);
-        PeerConnection[] connections = await Task.WhenAll(
+        Task<PeerConnection[]> connecting = Task.WhenAll(
             Enumerable.Range(0, 50).Select(_ => a.ConnectAsync(b.LocalPeer, b.ListenAddresses, Token).AsTask()));
+        time.Advance(2 * DialPlan.PrivateStagger); // all addresses are due; no handshake takes too long, however long this machine takes
+        PeerConnection[] connections = await connecting;
         Assert.Single(connections.Distinct());
         await connections[0].PingAsync(Token);
         await b.DisposeAsync();
@@ -62,9 +69,9 @@ public sealed class SwarmDialTests
             b.Handle(Questions.Echo, Questions.EchoAsync);
             a.AddAddresses(b.LocalPeer, b.ListenAddresses);
             b.AddAddresses(a.LocalPeer, a.ListenAddresses);
-            using var start = new Barrier(2);
-            Task<int> there = Task.Run(() => RequestAsync(a, b.LocalPeer, start, 1));
-            Task<int> back = Task.Run(() => RequestAsync(b, a.LocalPeer, start, 2));
+            var start = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            Task<int> there = RequestAsync(a, b.LocalPeer, start.Task, 1), back = RequestAsync(b, a.LocalPeer, start.Task, 2);
+            start.SetResult();
             Assert.Equal(1, await there);
             Assert.Equal(2, await back);
 
@@ -76,9 +83,9 @@ public sealed class SwarmDialTests
             await Task.WhenAll(a.DisposeAsync().AsTask(), b.DisposeAsync().AsTask());
         }
 
-        static async Task<int> RequestAsync(Swarm from, PeerId to, Barrier start, int question)
+        static async Task<int> RequestAsync(Swarm from, PeerId to, Task start, int question)
         {
-            start.SignalAndWait(Token);
+            await start;
             return await Questions.AskAsync(from, to, question, Token);
         }
     }
@@ -132,7 +139,7 @@ public sealed class SwarmDialTests
     {
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartTcpAsync(), b = await nodes.StartTcpAsync();
-        Multiaddr refused = Multiaddr.Parse($"/ip4/127.0.0.1/tcp/{FreePort()}");
+        using Socket deaf = BindWithoutListening(out Multiaddr refused);
         Multiaddr unsupported = Multiaddr.Parse("/ip4/127.0.0.1/udp/4001/quic-v1");
         PeerConnection connection = await a.ConnectAsync(b.LocalPeer, [unsupported, refused, .. b.ListenAddresses], Token);
         Assert.Equal(b.ListenAddresses[0], connection.RemoteAddress);
@@ -165,7 +172,7 @@ public sealed class SwarmDialTests
     {
         await using var nodes = new TestNodes();
         Swarm a = await nodes.StartTcpAsync(), b = await nodes.StartTcpAsync(), c = await nodes.StartTcpAsync();
-        Multiaddr refused = Multiaddr.Parse($"/ip4/127.0.0.1/tcp/{FreePort()}");
+        using Socket deaf = BindWithoutListening(out Multiaddr refused);
         Multiaddr unsupported = Multiaddr.Parse("/ip4/127.0.0.1/udp/4001/quic-v1");
         var error = await Assert.ThrowsAsync<TransportException>(
             async () => await a.ConnectAsync(c.LocalPeer, [refused, unsupported, .. b.ListenAddresses], Token));
@@ -265,11 +272,13 @@ public sealed class SwarmDialTests
         Assert.Equal(Enumerable.Range(3000 - 1024, 1024).Select(i => $"{i}"), seen);
     }
 
-    private static int FreePort()
+    // Keeps the port, so that nobody else on the machine listens there: whoever dials it is refused.
+    private static Socket BindWithoutListening(out Multiaddr address)
     {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+        address = Multiaddr.FromTcp((IPEndPoint)socket.LocalEndPoint!);
+        return socket;
     }
 
     /// <summary>Listens as its inner transport does; dials are never answered.</summary>
