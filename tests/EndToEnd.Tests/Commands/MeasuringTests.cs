@@ -208,7 +208,7 @@ public sealed class MeasuringTests : IDisposable
         string name = $"node-{Guid.NewGuid():N}";
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--name", name, .. ReceivingNode.ByMdns]);
         await using FastShareProcess peers = await FastShareProcess.RunAsync(
-            _folder, "peers", "--seconds", "2", "--json", "--ephemeral", "--interface", "lo");
+            _folder, "peers", "--seconds", "5", "--json", "--ephemeral", "--interface", "lo");
         Assert.True(peers.ExitCode == 0, peers.ToString());
         JsonElement row = await peers.WaitForEventAsync("peer", e => e.GetProperty("peer").GetString() == receiver.Peer);
         Assert.Equal(name, row.GetProperty("name").GetString());

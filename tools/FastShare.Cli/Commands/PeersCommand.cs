@@ -14,7 +14,7 @@ internal static class PeersCommand
 {
     private static readonly TimeSpan _defaultSeconds = TimeSpan.FromSeconds(3);
 
-    /// <summary>How long a peer may take to tell its name and echo a ping.</summary>
+    /// <summary>How long a peer may take to tell its name and echo a ping; longer where more time was given to look.</summary>
     private static readonly TimeSpan _contactLimit = TimeSpan.FromSeconds(3);
 
     public static Command Create()
@@ -52,17 +52,17 @@ internal static class PeersCommand
         {
             context.Output.Say($"Looking for {Duration.Format(look.Value)}");
             await Task.Delay(look.Value, context.TimeProvider, context.Stop);
-            await ListAsync(session.Node, context);
+            await ListAsync(session.Node, look > _contactLimit ? look.Value : _contactLimit, context);
         }
 
         return ExitCodes.Done;
     }
 
-    private static async Task ListAsync(FastShareNode node, CommandContext context)
+    private static async Task ListAsync(FastShareNode node, TimeSpan patience, CommandContext context)
     {
         IReadOnlyList<DiscoveredPeer> peers = node.DiscoveredPeers;
         PeerEvent[] rows = await Task.WhenAll(
-            peers.Select(peer => ContactAsync(node, peer.Peer, NodeSession.Texts(peer.Addresses), context)));
+            peers.Select(peer => ContactAsync(node, peer.Peer, NodeSession.Texts(peer.Addresses), patience, context)));
         foreach (PeerEvent row in rows) context.Output.Emit(row);
         if (rows.Length == 0) context.Output.Say("No peer was found.");
         else context.Output.Table(["PEER", "NAME", "RTT", "ADDRESSES"], [.. rows.Select(Row)]);
@@ -80,7 +80,7 @@ internal static class PeersCommand
             }
             else if (contacted.Add(seen.Peer))
             {
-                PeerEvent row = await ContactAsync(node, seen.Peer, NodeSession.Texts(seen.Addresses), context);
+                PeerEvent row = await ContactAsync(node, seen.Peer, NodeSession.Texts(seen.Addresses), _contactLimit, context);
                 context.Output.Emit(row);
                 context.Output.Say($"found  {string.Join("  ", Row(row)).Replace('\n', ' ')}");
             }
@@ -104,10 +104,10 @@ internal static class PeersCommand
 
     // Asks the peer for its name and an echo; a peer that does not answer is listed without.
     private static async Task<PeerEvent> ContactAsync(
-        FastShareNode node, PeerId peer, IReadOnlyList<string> addresses, CommandContext context)
+        FastShareNode node, PeerId peer, IReadOnlyList<string> addresses, TimeSpan patience, CommandContext context)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.Stop);
-        limit.CancelAfter(_contactLimit);
+        limit.CancelAfter(patience);
         string? name = null;
         TimeSpan? roundTrip = null;
         try
