@@ -17,12 +17,13 @@ public sealed class InterruptionTests : IDisposable
     {
         string file = FileTree.WriteFile(_folder["file.bin"], Length);
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]);
-        await using (var link = new SlowLink(receiver.Address, Rate))
+        await using (var link = new SlowLink(receiver.Address, Rate, holdsAt: 2 * Enough))
         {
             await using FastShareProcess sender = FastShareProcess.Start(
                 _folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             sender.Interrupt();
+            link.Release();
             Assert.True(await sender.WaitForExitAsync() == 130, sender.ToString());
             JsonElement error = await sender.WaitForEventAsync("error");
             Assert.Equal("cancelled", error.GetProperty("kind").GetString());
@@ -44,11 +45,12 @@ public sealed class InterruptionTests : IDisposable
         string file = FileTree.WriteFile(_folder["file.bin"], Length);
         await using (ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]))
         {
-            await using var link = new SlowLink(receiver.Address, Rate);
+            await using var link = new SlowLink(receiver.Address, Rate, holdsAt: 2 * Enough);
             await using FastShareProcess sender = FastShareProcess.Start(
                 _folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);
             receiver.Process.Interrupt();
+            link.Release();
             Assert.True(await receiver.Process.WaitForExitAsync() == 130, receiver.Process.ToString());
         }
 
@@ -68,7 +70,7 @@ public sealed class InterruptionTests : IDisposable
     {
         string file = FileTree.WriteFile(_folder["file.bin"], Length);
         await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]);
-        await using (var link = new SlowLink(receiver.Address, Rate))
+        await using (var link = new SlowLink(receiver.Address, Rate, holdsAt: 2 * Enough))
         {
             await using FastShareProcess sender = FastShareProcess.Start(
                 _folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
@@ -89,7 +91,7 @@ public sealed class InterruptionTests : IDisposable
         string file = FileTree.WriteFile(_folder["file.bin"], Length);
         await using (ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ["--yes", .. ReceivingNode.ByAddress]))
         {
-            await using var link = new SlowLink(receiver.Address, Rate);
+            await using var link = new SlowLink(receiver.Address, Rate, holdsAt: 2 * Enough);
             await using FastShareProcess sender = FastShareProcess.Start(
                 _folder, ["send", file, "--to", link.Address, .. ReceivingNode.Known]);
             await UnderWayAsync(receiver.Process);

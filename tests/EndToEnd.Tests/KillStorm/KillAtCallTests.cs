@@ -32,7 +32,7 @@ public sealed class KillAtCallTests : IDisposable
 
     private async Task RunAsync(StormTree tree, int round)
     {
-        string into = _folder[$"in-{round}"], delivered = Path.Combine(into, "tree"), listen = "/ip4/127.0.0.1/tcp/0";
+        string into = _folder[$"in-{round}"], delivered = Path.Combine(into, "tree"), listen = LoopbackOfOnesOwn.Listen();
         FastShareProcess? sender = null;
         int killed = 0;
         try

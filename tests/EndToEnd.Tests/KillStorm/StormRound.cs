@@ -29,7 +29,7 @@ internal sealed class StormRound : IAsyncDisposable
     private readonly string _destination;
     private FastShareProcess? _sender;
     private ReceivingNode? _receiver;
-    private string _listen = "/ip4/127.0.0.1/tcp/0";
+    private string _listen = LoopbackOfOnesOwn.Listen();
     private long _written; // by receivers that were killed
     private StormFigures _figures;
 

@@ -11,13 +11,18 @@ internal sealed class SlowLink : IAsyncDisposable
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly int _target;
     private readonly int _bytesPerBeat;
+    private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly long _holdsAt;
     private readonly CancellationTokenSource _end = new();
+    private long _passed; // interlocked: towards the target
     private readonly Task _accepting;
 
     /// <param name="address">The multiaddr to relay to.</param>
     /// <param name="bytesPerSecond">In each direction.</param>
-    public SlowLink(string address, int bytesPerSecond)
+    /// <param name="holdsAt">When so many bytes have gone to the target, the next ones wait for <see cref="Release"/>.</param>
+    public SlowLink(string address, int bytesPerSecond, long holdsAt = long.MaxValue)
     {
+        _holdsAt = holdsAt;
         Address = "";
         string[] parts = address.Split('/');
         _target = int.Parse(parts[4], System.Globalization.CultureInfo.InvariantCulture);
@@ -30,6 +35,9 @@ internal sealed class SlowLink : IAsyncDisposable
 
     /// <summary>The target's multiaddr, by way of this relay.</summary>
     public string Address { get; }
+
+    /// <summary>Lets pass what was held.</summary>
+    public void Release() => _released.TrySetResult();
 
     public async ValueTask DisposeAsync()
     {
@@ -60,7 +68,8 @@ internal sealed class SlowLink : IAsyncDisposable
         {
             await far.ConnectAsync(IPAddress.Loopback, _target, _end.Token);
             // the end of either direction ends both, as a cut line does
-            Task there = CopyAsync(near.GetStream(), far.GetStream()), back = CopyAsync(far.GetStream(), near.GetStream());
+            Task there = CopyAsync(near.GetStream(), far.GetStream(), isHeld: true);
+            Task back = CopyAsync(far.GetStream(), near.GetStream(), isHeld: false);
             await Task.WhenAny(there, back);
             near.Close();
             far.Close();
@@ -71,13 +80,14 @@ internal sealed class SlowLink : IAsyncDisposable
         }
     }
 
-    private async Task CopyAsync(NetworkStream from, NetworkStream to)
+    private async Task CopyAsync(NetworkStream from, NetworkStream to, bool isHeld)
     {
         byte[] buffer = new byte[_bytesPerBeat];
         while (true)
         {
             int read = await from.ReadAsync(buffer, _end.Token);
             if (read == 0) return;
+            if (isHeld && Interlocked.Add(ref _passed, read) > _holdsAt) await _released.Task.WaitAsync(_end.Token);
             await to.WriteAsync(buffer.AsMemory(0, read), _end.Token);
             await Task.Delay(_beat * read / buffer.Length, _end.Token);
         }
