@@ -134,8 +134,7 @@ public sealed class YamuxSessionTests
     [Fact]
     public async Task Credit_returns_as_bytes_are_consumed_not_as_they_are_examined()
     {
-        await using ScriptedNode node = ScriptedNode.Start();
-        node.Peer.AnswersPings = false; // without a round trip the window keeps its size
+        await using ScriptedNode node = ScriptedNode.Start(options: new YamuxOptions { MaxStreamWindow = SendCredit.Initial });
         IMuxedStream stream = await node.OpenFromPeerAsync(1);
         await node.Peer.SendAsync(FrameType.Data, FrameFlags.None, 1, payload: new byte[200_000]);
         await node.SettleAsync();
