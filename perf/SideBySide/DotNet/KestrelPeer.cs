@@ -35,6 +35,8 @@ internal static class KestrelPeer
             context.Response.ContentLength = left;
             for (; left > 0; left -= block.Length)
                 await context.Response.BodyWriter.WriteAsync(block.AsMemory(0, (int)Math.Min(block.Length, left)), context.RequestAborted);
+            await context.Response.CompleteAsync();
+            Peers.Served();
         });
         await app.StartAsync(stop);
         string address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();

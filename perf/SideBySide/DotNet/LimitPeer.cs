@@ -30,6 +30,7 @@ internal static class LimitPeer
             using Socket socket = listener.AcceptSocket();
             socket.NoDelay = true;
             Take(socket, destination);
+            Peers.Served();
         }
     }
 

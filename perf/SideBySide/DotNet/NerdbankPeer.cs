@@ -23,6 +23,7 @@ internal static class NerdbankPeer
             await using Stream stream = channel.AsStream();
             await Upload.TakeAsync(stream, stop);
             await channel.Completion.WaitAsync(stop);
+            Peers.Served();
         }
     }
 

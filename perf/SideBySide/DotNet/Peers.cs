@@ -4,11 +4,14 @@ namespace FastShare.SideBySide.DotNet;
 
 /// <summary>
 /// The .NET libraries that are compared, each as a server and a client process of this very program, so that both ends are measured
-/// like any other tool's. Buffers are of 1 MiB; servers tell <c>ready PORT</c>, clients the seconds they took.
+/// like any other tool's. Buffers are of 1 MiB; servers tell <c>ready PORT</c> and, of each client,
+/// <c>served</c> and the bytes they allocated; clients the seconds they took and the bytes they allocated.
 /// </summary>
 internal static class Peers
 {
     public const int BufferLength = 1 << 20;
+
+    private static long _told; // interlocked
 
     /// <summary>Runs <c>listen NAME</c> or <c>move NAME …</c>; false: the arguments ask for something else.</summary>
     public static async Task<bool> TryRunAsync(string[] arguments, CancellationToken stop)
@@ -32,7 +35,10 @@ internal static class Peers
             case ["move", "nerdbank", var port, var bytes]: Tell(await NerdbankPeer.SendAsync(Port(port), Bytes(bytes), stop)); return true;
             case ["move", "http1", var port, var bytes]: Tell(await KestrelPeer.FetchAsync(Port(port), Bytes(bytes), new(1, 1), stop)); return true;
             case ["move", "http2", var port, var bytes]: Tell(await KestrelPeer.FetchAsync(Port(port), Bytes(bytes), new(2, 0), stop)); return true;
-            case ["sftp", var port, var user, var key, var source, var destination]: SftpPeer.Fetch(Port(port), user, key, source, destination); return true;
+            case ["sftp", var port, var user, var key, var source, var destination]:
+                SftpPeer.Fetch(Port(port), user, key, source, destination);
+                Tell(TimeSpan.Zero); // its process's life counts
+                return true;
             default: return false;
         }
     }
@@ -40,7 +46,16 @@ internal static class Peers
     /// <summary>What servers say when they accept.</summary>
     public static void Ready(int port) => Console.WriteLine($"ready {port.ToString(CultureInfo.InvariantCulture)}");
 
-    private static void Tell(TimeSpan taken) => Console.WriteLine(taken.TotalSeconds.ToString("R", CultureInfo.InvariantCulture));
+    /// <summary>What servers say after each client: managed memory that they allocated since the last, or since their start.</summary>
+    public static void Served()
+    {
+        long now = GC.GetTotalAllocatedBytes();
+        Console.WriteLine($"served {(now - Interlocked.Exchange(ref _told, now)).ToString(CultureInfo.InvariantCulture)}");
+    }
+
+    // Seconds, and managed memory that the process allocated.
+    private static void Tell(TimeSpan taken) => Console.WriteLine(string.Create(
+        CultureInfo.InvariantCulture, $"{taken.TotalSeconds:R} {GC.GetTotalAllocatedBytes()}"));
 
     private static int Port(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 

@@ -25,6 +25,7 @@ internal static class PlainLimitPeer
             using Socket socket = listener.AcceptSocket();
             socket.NoDelay = true;
             Take(socket, destination);
+            Peers.Served();
         }
     }
 

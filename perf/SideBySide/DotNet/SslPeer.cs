@@ -24,6 +24,7 @@ internal static class SslPeer
             await tls.AuthenticateAsServerAsync(
                 new SslServerAuthenticationOptions { ServerCertificate = certificate, EnabledSslProtocols = SslProtocols.Tls13 }, stop);
             await Upload.TakeAsync(tls, stop);
+            Peers.Served();
         }
     }
 

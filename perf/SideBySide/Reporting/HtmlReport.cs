@@ -91,7 +91,7 @@ internal static class HtmlReport
     private static void GoalTable(StringBuilder html, IReadOnlyList<Goal> goals)
     {
         html.Append("<h2>Goals</h2><p class=\"note\">Ratios are of the same round of both rows: the median, and from least to most. <i>Limit of the machine</i> is the same "
-            + "ratio for a program of .NET that does only the unavoidable, in the same run: where that is not enough, nothing in .NET would be.</p>\n");
+            + "ratio for a program of .NET that does only the unavoidable, in the same run: where that is not enough, hardly anything in .NET would be.</p>\n");
         html.Append("<div class=\"scroll\"><table><tr><th>goal</th><th>wanted</th><th>measured</th><th>met</th><th>limit of the machine</th></tr>\n");
         foreach (Goal goal in goals.OrderBy(goal => goal.Met switch { false => 0, true => 1, null => 2 }))
         {

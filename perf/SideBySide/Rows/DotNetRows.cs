@@ -19,6 +19,8 @@ internal static class DotNetRows
         AddMemory(bench, "Nerdbank.Streams, one channel (plaintext)", "nerdbank", "nerdbank");
     }
 
+    private const string Served = "served ";
+
     /// <summary>This program as a server that says <c>ready</c> and its port; that is its address.</summary>
     public static Server Listen(Bench bench, params string[] what) => bench.Serve($"listen {string.Join(' ', what)}", async token =>
     {
@@ -27,21 +29,33 @@ internal static class DotNetRows
         return (process, ready["ready ".Length..].Trim());
     });
 
-    /// <summary>This program as a client that says how many seconds it took.</summary>
-    public static async Task<double> MoveAsync(Meter meter, string[] arguments, CancellationToken cancellationToken)
+    /// <summary>This program as a client of a server of its own; returns the seconds it took, and tells what both allocated.</summary>
+    public static async Task<double> MoveAsync(Server server, Scenario scenario, Meter meter, string[] arguments, CancellationToken cancellationToken)
     {
+        Task<string> served = server.Process.NextLineAsync(line => line.StartsWith(Served, StringComparison.Ordinal), cancellationToken);
         (string output, _) = await meter.RunAsync(_self[0], [.. _self[1..], "move", .. arguments], cancellationToken);
-        return double.Parse(output, CultureInfo.InvariantCulture);
+        (double seconds, long allocated) = Read(output);
+        string there = await served.WaitAsync(TimeSpan.FromSeconds(20), cancellationToken);
+        allocated += long.Parse(there.AsSpan(Served.Length), CultureInfo.InvariantCulture);
+        meter.Figures[FastShareNodes.Allocated] = FastShareNodes.KibPerMib(allocated, scenario.Bytes);
+        return seconds;
     }
 
-    /// <summary>A row that runs this program with other arguments; the life of its process counts.</summary>
+    private static (double Seconds, long Allocated) Read(string output)
+    {
+        string[] words = output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        return (double.Parse(words[0], CultureInfo.InvariantCulture), long.Parse(words[1], CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>A row that runs this program with other arguments, against a server that is not managed; the life of its process counts.</summary>
     public static Contender FileRow(Bench bench, string name, IReadOnlyList<Server> servers, Func<string, string[]> arguments) =>
         new(name, bench.Settings.File, servers, async (meter, token) =>
         {
             string destination = Path.Combine(bench.Work, "destination.bin");
             File.Delete(destination);
-            (_, double seconds) = await meter.RunAsync(_self[0], [.. _self[1..], .. arguments(destination)], token);
+            (string output, double seconds) = await meter.RunAsync(_self[0], [.. _self[1..], .. arguments(destination)], token);
             bench.CheckFile(name, destination);
+            meter.Figures[FastShareNodes.Allocated] = FastShareNodes.KibPerMib(Read(output).Allocated, bench.Settings.FileBytes);
             return seconds;
         });
 
@@ -52,6 +66,7 @@ internal static class DotNetRows
     {
         Scenario memory = bench.Settings.Memory;
         string bytes = memory.Bytes.ToString(CultureInfo.InvariantCulture);
-        bench.Add(new Contender(name, memory, [server], (meter, token) => MoveAsync(meter, [move, server.Address, bytes], token)));
+        bench.Add(new Contender(name, memory, [server], (meter, token) =>
+            MoveAsync(server, memory, meter, [move, server.Address, bytes], token)));
     }
 }

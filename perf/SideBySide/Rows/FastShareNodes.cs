@@ -100,11 +100,11 @@ internal static class FastShareNodes
 
     private static bool IsStatistics(string line) => line.Contains("\"event\":\"statistics\"", StringComparison.Ordinal);
 
-    /// <summary>The number <paramref name="property"/> of the last <c>completed</c> event in the output.</summary>
-    public static double Completed(string output, string property)
+    /// <summary>The number <paramref name="property"/> of the last event of that name in the output.</summary>
+    public static double Told(string output, string name, string property)
     {
-        string line = output.Split('\n').Last(l => l.Contains("\"completed\"", StringComparison.Ordinal));
-        using JsonDocument completed = JsonDocument.Parse(line);
-        return completed.RootElement.GetProperty(property).GetDouble();
+        string line = output.Split('\n').Last(l => l.Contains($"\"event\":\"{name}\"", StringComparison.Ordinal));
+        using JsonDocument told = JsonDocument.Parse(line);
+        return told.RootElement.GetProperty(property).GetDouble();
     }
 }

@@ -32,6 +32,7 @@ internal static class FastShareRows
         Scenario memory = bench.Settings.Memory;
         bench.Add(new Contender(insecure ? "fastshare (plaintext)" : "fastshare", memory, [server], async (meter, token) =>
         {
+            Task<string> served = server.Process.NextLineAsync(line => line.Contains("\"event\":\"served\"", StringComparison.Ordinal), token);
             (string output, _) = await meter.RunAsync(
                 fastshare,
                 [
@@ -39,7 +40,10 @@ internal static class FastShareRows
                     .. FastShareNodes.ClientOptions(insecure),
                 ],
                 token);
-            return memory.Bytes / FastShareNodes.Completed(output, "bytesPerSecond");
+            double allocated = FastShareNodes.Told(output, "perf", "allocatedBytes")
+                + FastShareNodes.Told(await served.WaitAsync(TimeSpan.FromSeconds(20), token), "served", "allocatedBytes");
+            meter.Figures[FastShareNodes.Allocated] = FastShareNodes.KibPerMib((long)allocated, memory.Bytes);
+            return memory.Bytes / FastShareNodes.Told(output, "completed", "bytesPerSecond");
         })
         { IsReference = !insecure });
     }

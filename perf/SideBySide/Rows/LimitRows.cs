@@ -45,7 +45,7 @@ internal static class LimitRows
         {
             System.IO.File.Delete(destination);
             // Its own time, not its process's: starting the runtime is no part of the limit.
-            double seconds = await DotNetRows.MoveAsync(meter, [what, writer.Address, bytes, bench.Source], token);
+            double seconds = await DotNetRows.MoveAsync(writer, bench.Settings.File, meter, [what, writer.Address, bytes, bench.Source], token);
             bench.CheckFile(name, destination);
             return seconds;
         }));

@@ -40,6 +40,8 @@ public sealed class MeasuringTests : IDisposable
         JsonElement measured = await perf.WaitForEventAsync("perf");
         Assert.Equal(3_000_000, measured.GetProperty("uploadBytes").GetInt64());
         Assert.Equal(2_000_000, measured.GetProperty("downloadBytes").GetInt64());
+        Assert.True(measured.GetProperty("allocatedBytes").GetInt64() > 0);
+        Assert.True((await listener.WaitForEventAsync("served")).GetProperty("allocatedBytes").GetInt64() > 0);
         Assert.Equal(5_000_000, (await perf.WaitForEventAsync("completed")).GetProperty("bytes").GetInt64());
         listener.Interrupt();
         Assert.Equal(130, await listener.WaitForExitAsync());

@@ -7,6 +7,7 @@ using FastShare.Cli.Parsing;
 using FastShare.Transfer;
 using FastShare.Transport;
 using FastShare.Transport.Identity;
+using FastShare.Transport.Watching;
 
 namespace FastShare.Cli.Commands;
 
@@ -93,9 +94,21 @@ internal static class PerfCommand
         foreach (string address in NodeSession.Texts(session.Node.Swarm.GetReachableAddresses()).Take(3))
             context.Output.Say($"  fastshare perf {address}{(settings.Insecure ? " --insecure" : "")}");
         context.Output.Say("or, to learn what limits transfers between the two, the same with: fastshare bench --to");
-        if (taker is not null) await taker.FollowAsync(session, context);
-        await Task.Delay(Timeout.InfiniteTimeSpan, context.Stop);
+        await Task.WhenAll(taker?.FollowAsync(session, context) ?? Task.CompletedTask, TellServedAsync(session, context));
         return ExitCodes.Done;
+    }
+
+    // Until the user stops the command.
+    private static async Task TellServedAsync(NodeSession session, CommandContext context)
+    {
+        long before = GC.GetTotalAllocatedBytes();
+        await foreach (PeerState state in session.Node.Swarm.WatchPeersAsync(context.Stop))
+        {
+            if (state is not { Status: PeerStatus.Disconnected, LastDisconnect: not null }) continue;
+            long now = GC.GetTotalAllocatedBytes();
+            context.Output.Emit(new ServedEvent(state.Peer.ToString(), now - before));
+            before = now;
+        }
     }
 
     private static async Task<int> MeasureAsync(Settings settings, NodeSettings nodeSettings, CommandContext context)
@@ -112,7 +125,7 @@ internal static class PerfCommand
         context.Output.Emit(new PerfEvent(
             connection.Peer.ToString(), upload.Bytes, download.Bytes,
             Math.Round(upload.Time.TotalSeconds, 6), Math.Round(download.Time.TotalSeconds, 6),
-            Math.Round(upload.BytesPerSecond), Math.Round(download.BytesPerSecond)));
+            Math.Round(upload.BytesPerSecond), Math.Round(download.BytesPerSecond), GC.GetTotalAllocatedBytes()));
         context.Output.Table(
             ["", "BYTES", "TIME", "RATE"],
             [.. Rows("upload", upload), .. Rows("download", download)]);

@@ -77,10 +77,13 @@ internal sealed record PeerEvent(string Peer, string? Name, IReadOnlyList<string
 /// <summary><c>ping</c>: one echo.</summary>
 internal sealed record PingEvent(string Peer, int Sequence, double RttMs) : CliEvent("ping");
 
-/// <summary><c>perf</c>: the run as a whole.</summary>
+/// <summary><c>perf</c>: the run as a whole; managed memory is what the process allocated since its start.</summary>
 internal sealed record PerfEvent(
     string Peer, long UploadBytes, long DownloadBytes, double UploadSeconds, double DownloadSeconds,
-    double UploadBytesPerSecond, double DownloadBytesPerSecond) : CliEvent("perf");
+    double UploadBytesPerSecond, double DownloadBytesPerSecond, long AllocatedBytes) : CliEvent("perf");
+
+/// <summary><c>perf listen</c>: a peer has left; managed memory that this process allocated since the last one did.</summary>
+internal sealed record ServedEvent(string Peer, long AllocatedBytes) : CliEvent("served");
 
 /// <summary><c>bench</c>: what was measured, and what it means.</summary>
 /// <param name="Peer">The other side.</param>
@@ -146,6 +149,7 @@ internal sealed record KnownPeerEvent(string Peer, string Name, bool Trusted, st
 [JsonSerializable(typeof(PeerEvent))]
 [JsonSerializable(typeof(PingEvent))]
 [JsonSerializable(typeof(PerfEvent))]
+[JsonSerializable(typeof(ServedEvent))]
 [JsonSerializable(typeof(BenchEvent))]
 [JsonSerializable(typeof(IdentityEvent))]
 [JsonSerializable(typeof(KnownPeerEvent))]
