@@ -34,6 +34,7 @@ internal static class SmallLimitPeer
             using Socket socket = listener.AcceptSocket();
             socket.NoDelay = true;
             Take(socket, destination);
+            Peers.Served();
         }
     }
 

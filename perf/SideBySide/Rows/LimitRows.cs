@@ -31,7 +31,7 @@ internal static class LimitRows
         bench.Add(new Contender(Small, bench.Settings.Small, [writer], async (meter, token) =>
         {
             Bench.Empty(destination);
-            double seconds = await DotNetRows.MoveAsync(meter, ["small-limit", writer.Address, bench.Tree], token);
+            double seconds = await DotNetRows.MoveAsync(writer, bench.Settings.Small, meter, ["small-limit", writer.Address, bench.Tree], token);
             bench.CheckTree(Small, destination);
             return seconds;
         }));
