@@ -49,9 +49,19 @@ internal sealed class ConnectionUpgrader
     // Without AES instructions both are slower than ChaCha20-Poly1305, and on some processors not constant in time. libsodium's AEGIS
     // asks for AVX, too.
     private static IReadOnlyList<NoiseSuite> SuitesOfProcessor { get; } =
-        ArmAes.IsSupported || (X86Aes.IsSupported && Avx.IsSupported) ? [NoiseSuite.Aegis, NoiseSuite.AesGcm]
+        ArmAes.IsSupported || (X86Aes.IsSupported && HasAvx) ? [NoiseSuite.Aegis, NoiseSuite.AesGcm]
         : X86Aes.IsSupported && Pclmulqdq.IsSupported ? [NoiseSuite.AesGcm]
         : [];
+
+    // Asked of the processor itself: Avx.IsSupported says what the compiler may use, which ahead of time is less than there is.
+    private static bool HasAvx
+    {
+        get
+        {
+            const int OsSavesState = 1 << 27, Avx = 1 << 28; // CPUID.01H:ECX
+            return X86Base.IsSupported && (X86Base.CpuId(1, 0).Ecx & (OsSavesState | Avx)) == (OsSavesState | Avx);
+        }
+    }
 
     /// <summary>Upgrades <paramref name="connection"/>, which it takes over: on failure it is aborted and disposed.</summary>
     /// <param name="connection">A fresh connection.</param>
