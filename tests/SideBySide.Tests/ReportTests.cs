@@ -157,6 +157,7 @@ public sealed partial class ReportTests
         string[] lines = text.ToString().Split(Environment.NewLine);
         Assert.Contains("s, 953 MiB, 2 rounds in turn", lines);
         Assert.Contains("| a\\|b | 0.67 | 0.50 | 1.00 | 1.50 | 10 |  |", lines);
+        Assert.Contains("| f | failed, round 1 | | | | | |", lines);
         Assert.Contains("failed: s, f, round 1: one two three", lines);
         Assert.Contains("missing: m needs a tool", lines);
     }

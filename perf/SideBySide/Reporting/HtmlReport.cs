@@ -95,7 +95,7 @@ internal static class HtmlReport
         html.Append("<div class=\"scroll\"><table><tr><th>goal</th><th>wanted</th><th>measured</th><th>met</th><th>limit of the machine</th></tr>\n");
         foreach (Goal goal in goals.OrderBy(goal => goal.Met switch { false => 0, true => 1, null => 2 }))
         {
-            string of = goal.Met switch { true => "good", false => "bad", null => "none" };
+            string of = goal.Met switch { true => "one good", false => "one bad", null => "one none" };
             string limit = goal.Limit + (goal is { Met: false, LimitMeets: false } ? ": cannot be met here" : "");
             html.Append(CultureInfo.InvariantCulture, $"<tr><td>{Text(goal.What)}</td><td class=\"one\">{Text(goal.Wanted)}</td><td class=\"one\">{Text(goal.Measured)}</td>");
             html.Append(CultureInfo.InvariantCulture, $"<td class=\"{of}\">{goal.Verdict}</td><td>{Text(limit)}</td></tr>\n");

@@ -17,6 +17,9 @@ internal static class Table
             to.WriteLine($"| | {string.Join(" | ", Headers(scenario))} |");
             to.WriteLine($"|---|{string.Concat(Headers(scenario).Select(_ => "---|"))}");
             foreach (RowResult row in scenario.Rows) to.WriteLine($"| {string.Join(" | ", Cells(scenario, row).Select(Cell))} |");
+            string rest = string.Concat(Headers(scenario).Skip(1).Select(_ => " |"));
+            foreach (FailedRow failed in results.Failed.Where(failed => failed.Scenario == scenario.Name))
+                to.WriteLine($"| {Cell(failed.Row)} | failed, {failed.When} |{rest}");
         }
 
         to.WriteLine();
