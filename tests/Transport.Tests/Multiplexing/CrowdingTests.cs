@@ -130,5 +130,44 @@ public sealed class CrowdingTests
         }
     }
 
+    [Theory]
+    [InlineData(new[] { 60, 20, 11, 0.2, 0.19, 0.18 }, 0.18)] // cold code on a busy machine
+    [InlineData(new[] { 100, 100, 101.0 }, 100)]
+    [InlineData(new[] { 100, 80, 76.0 }, 76)] // no faster than chance
+    [InlineData(new[] { 0.1, 0.1, 50.0 }, 0.1)]
+    public void Pings_open_a_connection_until_they_get_no_faster(double[] milliseconds, double path)
+    {
+        var pings = new PingExchange();
+        Assert.True(pings.Ask(TimeSpan.Zero));
+        TimeSpan now = TimeSpan.Zero;
+        foreach (double sample in milliseconds)
+        {
+            Assert.True(pings.TryTake(now, out YamuxHeader ping));
+            now += TimeSpan.FromMilliseconds(sample);
+            Assert.True(pings.OnPong(ping.Length, now));
+        }
+
+        Assert.False(pings.InFlight);
+        Assert.InRange(pings.PathRoundTripTime!.Value.TotalMilliseconds, path, 1.13 * path);
+    }
+
+    [Fact]
+    public void Opening_pings_end_even_when_each_is_faster_than_the_one_before()
+    {
+        var pings = new PingExchange();
+        Assert.True(pings.Ask(TimeSpan.Zero));
+        TimeSpan now = TimeSpan.Zero, sample = TimeSpan.FromSeconds(1);
+        int answered = 0;
+        while (pings.TryTake(now, out YamuxHeader ping))
+        {
+            now += sample;
+            sample /= 2;
+            Assert.True(pings.OnPong(ping.Length, now));
+            answered++;
+        }
+
+        Assert.Equal(16, answered);
+    }
+
     private static TimeSpan At(double seconds) => TimeSpan.FromSeconds(seconds);
 }

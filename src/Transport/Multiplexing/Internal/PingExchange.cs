@@ -9,12 +9,15 @@ internal sealed class PingExchange
     // A result this fresh is as good as another measurement; it bounds what a caller in a loop can send.
     private static readonly TimeSpan Fresh = TimeSpan.FromMilliseconds(1);
 
-    // The first answers of a connection come from cold code on both sides; a few in a row soon show the path itself.
-    private const int OpeningPings = 3;
+    // The first answers of a connection come from cold code on both sides, on a busy machine by tens of milliseconds late; a few in a
+    // row soon show the path itself, and as long as they get faster by a quarter, two more follow. A path taken for far would keep
+    // requests waiting behind bulk (Crowding) until the next ping.
+    private const int OpeningPings = 3, FurtherPings = 2, MostOpeningPings = 16;
 
     private long _roundTripTicks = -1; // volatile
     private long _pathTicks = -1; // volatile
-    private int _opening = OpeningPings;
+    private int _opening = OpeningPings; // still to be answered
+    private int _opened; // answered
     private TimeSpan _lastSample;
     private TimeSpan _lastSampleAt;
     private TaskCompletionSource<TimeSpan>? _callers; // share the ping in flight
@@ -77,6 +80,8 @@ internal sealed class PingExchange
         _lastSampleAt = now;
         _lastSample = now - _sentAt;
         long ticks = _lastSample.Ticks;
+        if (_opening > 0 && ++_opened > 1 && _pathTicks - ticks > _pathTicks / 4)
+            _opening = Math.Min(Math.Max(_opening, FurtherPings + 1), MostOpeningPings - _opened + 1);
         Volatile.Write(ref _roundTripTicks, _roundTripTicks < 0 || ticks < _roundTripTicks ? ticks : (_roundTripTicks + ticks) / 2);
         Volatile.Write(ref _pathTicks, _pathTicks < 0 ? ticks : Math.Min(ticks, _pathTicks + (_pathTicks / 8) + 1));
         _callers?.TrySetResult(_lastSample);
