@@ -70,7 +70,9 @@ public sealed partial class ReportTests
     {
         string html = HtmlReport.Create(Whole() with
         {
-            Interrupted = true, Failed = [new FailedRow("s", "row f", "round 2", "no room")], Missing = [new MissingRow("row m", "tool t")],
+            Interrupted = true,
+            Failed = [new FailedRow("s", "row f", "round 2", "no room")],
+            Missing = [new MissingRow("row m", "tool t")],
         });
         Assert.Contains("<b>row f</b>, s, round 2: no room", html, StringComparison.Ordinal);
         Assert.Contains("<b>row m</b> needs tool t", html, StringComparison.Ordinal);

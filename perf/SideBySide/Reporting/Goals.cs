@@ -89,7 +89,8 @@ internal static class Goals
                 what, wanted, values.Length == 0 ? "" : Spread(values, unit), values.Length == 0 ? null : isMet(RowResult.MedianOf(values)));
             goals.Add(limit.Length == 0 ? goal : goal with
             {
-                Limit = Spread(limit, unit), LimitMeets = isMet(RowResult.MedianOf(limit)),
+                Limit = Spread(limit, unit),
+                LimitMeets = isMet(RowResult.MedianOf(limit)),
             });
         }
 

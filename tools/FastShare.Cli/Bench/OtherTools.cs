@@ -117,7 +117,9 @@ internal sealed class OtherTools(string folder, long bytes, CommandContext conte
         public static Background Start(string program, params string[] arguments) => new(
             Process.Start(new ProcessStartInfo(program, arguments)
             {
-                RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+                RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
             }) ?? throw new InvalidOperationException($"{program} did not start"));
 
         /// <summary>Waits for its end; returns its standard output.</summary>
