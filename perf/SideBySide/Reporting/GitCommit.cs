@@ -11,7 +11,9 @@ internal static class GitCommit
         try
         {
             string commit = await GitAsync("rev-parse", "--short=10", "HEAD");
-            return (await GitAsync("status", "--porcelain", "--untracked-files=no")).Length > 0 ? commit + "+" : commit;
+            // The runs' own file changes nothing that is measured.
+            string changes = await GitAsync("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)perf/history.jsonl");
+            return changes.Length > 0 ? commit + "+" : commit;
         }
         catch (Exception e) when (e is InvalidOperationException or Win32Exception)
         {
