@@ -5,7 +5,10 @@ using FastShare.Transport.Protocols;
 
 namespace FastShare.Load.Perf;
 
-/// <summary>Many nodes with an identity and a connection each, which begin to fetch from one sender at the same moment.</summary>
+/// <summary>
+/// Many nodes with an identity and a connection each, which begin to fetch from one sender at the same moment: all are connected and have
+/// moved something before. Tells when each had everything, and how much each had when the first was done, as all were active until then.
+/// </summary>
 internal static class Receivers
 {
     public static async Task<string> MeasureAsync(Multiaddr sender, int count, ulong bytes)
@@ -26,15 +29,32 @@ internal static class Receivers
             }
 
             await Task.WhenAll(connections.Select(connection => PerfClient.RunAsync(connection, 0, 1 << 20))); // warms up
-            long begun = Stopwatch.GetTimestamp();
-            double[] seconds = await Task.WhenAll(connections.Select(FetchAsync));
-            return $$"""{"seconds":{{Stopwatch.GetElapsedTime(begun).TotalSeconds:R}},"each":[{{string.Join(',', seconds.Select(s => s.ToString("R")))}}]}""";
+            long[] received = new long[count];
+            long[]? whenFirstDone = null;
+            long begun = 0;
+            using var start = new SemaphoreSlim(0);
+            Task<double>[] fetching = [.. Enumerable.Range(0, count).Select(FetchAsync)];
+            begun = Stopwatch.GetTimestamp();
+            start.Release(count);
+            double[] seconds = await Task.WhenAll(fetching);
+            double all = Stopwatch.GetElapsedTime(begun).TotalSeconds;
+            string each = string.Join(',', seconds.Select(s => s.ToString("R")));
+            return $$"""{"seconds":{{all:R}},"each":[{{each}}],"whenFirstDone":[{{string.Join(',', whenFirstDone!)}}]}""";
 
-            async Task<double> FetchAsync(PeerConnection connection)
+            async Task<double> FetchAsync(int receiver)
             {
-                await Task.Yield();
-                await PerfClient.RunAsync(connection, 0, bytes);
-                return Stopwatch.GetElapsedTime(begun).TotalSeconds;
+                await start.WaitAsync();
+                var progress = new Counter(has => Volatile.Write(ref received[receiver], has));
+                await PerfClient.RunAsync(connections[receiver], 0, bytes, progress);
+                double at = Stopwatch.GetElapsedTime(begun).TotalSeconds;
+                if (Volatile.Read(ref whenFirstDone) is null)
+                {
+                    long[] snapshot = new long[count];
+                    for (int i = 0; i < count; i++) snapshot[i] = Volatile.Read(ref received[i]);
+                    Interlocked.CompareExchange(ref whenFirstDone, snapshot, null);
+                }
+
+                return at;
             }
         }
         finally
@@ -45,5 +65,10 @@ internal static class Receivers
                 identity.Dispose();
             }
         }
+    }
+
+    private sealed class Counter(Action<long> received) : IProgress<PerfProgress>
+    {
+        public void Report(PerfProgress value) => received((long)value.Downloaded);
     }
 }

@@ -9,6 +9,9 @@ internal static class LoadRows
     /// <summary>Title of the figure that says how unequal receivers were: slowest to fastest, relative to the mean rate.</summary>
     public const string Spread = "% between receivers";
 
+    /// <summary>Title of the same for the bytes that each had when the first was done, so that all were active until then.</summary>
+    private const string SpreadMeanwhile = "% when the first is done";
+
     public static readonly int[] Counts = [1, 8, 64];
 
     /// <summary>Title of a row.</summary>
@@ -40,6 +43,7 @@ internal static class LoadRows
                 (string output, _) = await meter.RunAsync(load, ["receivers", sender.Address, $"{count}", each], token);
                 using JsonDocument told = JsonDocument.Parse(output);
                 meter.Figures[Spread] = SpreadOf([.. told.RootElement.GetProperty("each").EnumerateArray().Select(e => e.GetDouble())]);
+                meter.Figures[SpreadMeanwhile] = RelativeSpread([.. told.RootElement.GetProperty("whenFirstDone").EnumerateArray().Select(e => e.GetDouble())]);
                 return told.RootElement.GetProperty("seconds").GetDouble();
             }));
         }
@@ -55,7 +59,7 @@ internal static class LoadRows
         });
         bench.Add(new Contender("fastshare", Settings.Requests, [server], async (meter, token) =>
         {
-            (string output, _) = await meter.RunAsync(load, ["latency", server.Address, "1000"], token);
+            (string output, _) = await meter.RunAsync(load, ["latency", server.Address, "2000"], token);
             using JsonDocument told = JsonDocument.Parse(output);
             double Of(string name) => told.RootElement.GetProperty(name).GetDouble();
             meter.Figures["idle p50 ms"] = Of("idleP50Ms");
@@ -102,11 +106,9 @@ internal static class LoadRows
     }
 
     /// <summary>Between the fastest and the slowest receiver, in percent of their mean rate.</summary>
-    internal static double SpreadOf(double[] seconds)
-    {
-        double[] rates = [.. seconds.Select(s => 1 / s)];
-        return 100 * (rates.Max() - rates.Min()) / rates.Average();
-    }
+    internal static double SpreadOf(double[] seconds) => RelativeSpread([.. seconds.Select(s => 1 / s)]);
+
+    private static double RelativeSpread(double[] values) => 100 * (values.Max() - values.Min()) / values.Average();
 
     private static string? Find()
     {
