@@ -19,7 +19,7 @@ internal sealed class EntryLog
     private const int KeptPages = 16;
 
     private readonly List<(uint First, byte[] Bytes)> _pages = [];
-    private readonly List<ManifestEntry> _tail = new(PageEntries); // not yet a page
+    private List<ManifestEntry> _tail = new(PageEntries); // not yet a page
     private readonly (int Page, List<ManifestEntry> Entries)[] _kept = new (int, List<ManifestEntry>)[KeptPages];
     private readonly ArrayBufferWriter<byte> _encoded = new();
     private uint _tailFirst;
@@ -56,7 +56,9 @@ internal sealed class EntryLog
         ManifestPage.Encode(_tail, _encoded);
         _pages.Add((_tailFirst, _encoded.WrittenSpan.ToArray()));
         _tailFirst += (uint)_tail.Count;
-        _tail.Clear();
+        // who asks for what has just come need not decode it
+        Keep(_pages.Count - 1, _tail);
+        _tail = new List<ManifestEntry>(PageEntries);
         _tailBytes = 0;
     }
 
@@ -92,8 +94,13 @@ internal sealed class EntryLog
         }
 
         List<ManifestEntry> decoded = ManifestPage.Decode(new ReadOnlySequence<byte>(_pages[page].Bytes));
-        _kept[_nextKept] = (page, decoded);
-        _nextKept = (_nextKept + 1) % KeptPages;
+        Keep(page, decoded);
         return decoded;
+    }
+
+    private void Keep(int page, List<ManifestEntry> entries)
+    {
+        _kept[_nextKept] = (page, entries);
+        _nextKept = (_nextKept + 1) % KeptPages;
     }
 }

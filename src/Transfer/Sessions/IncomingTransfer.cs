@@ -272,11 +272,9 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
         // Folders and links have no bytes that an application could take.
         if (IsIntoSinks) return;
-        Store.Announce(Folders());
-        for (uint id = 0; id < Manifest.Count; id++)
+        Store.Announce(Manifest.WithoutContent().Where(static entry => entry.Kind == EntryKind.Directory));
+        foreach (ManifestEntry entry in Manifest.WithoutContent())
         {
-            ManifestEntry entry = Manifest[id];
-            if (entry.HasContent) continue;
             try
             {
                 if (entry.Kind == EntryKind.Directory) Store.CreateDirectory(entry);
@@ -296,15 +294,6 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         }
 
         Store.DiscardStaging();
-    }
-
-    private IEnumerable<ManifestEntry> Folders()
-    {
-        for (uint id = 0; id < Manifest.Count; id++)
-        {
-            ManifestEntry entry = Manifest[id];
-            if (entry.Kind == EntryKind.Directory) yield return entry;
-        }
     }
 
     /// <summary>What is told about the files that failed here.</summary>

@@ -12,6 +12,7 @@ internal sealed class OfferedManifest(long maxEntries)
 {
     private readonly Lock _gate = new();
     private readonly EntryLog _entries = new(); // guarded by _gate
+    private readonly EntrySet _withoutContent = new(); // guarded by _gate
     private readonly ManifestValidator _validator = new(); // guarded by _gate
     private readonly Pulse _news = new();
     private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -45,6 +46,9 @@ internal sealed class OfferedManifest(long maxEntries)
         }
     }
 
+    /// <summary>Folders and links, in order; once the manifest is complete.</summary>
+    public IEnumerable<ManifestEntry> WithoutContent() => _withoutContent.All().Select(id => this[id]);
+
     /// <summary>Takes a page.</summary>
     /// <returns>Files and bytes it brought, and of how many files nobody knows the size.</returns>
     /// <exception cref="TransferException">Anything in it is unsafe or malformed: the whole transfer is to be refused.</exception>
@@ -61,6 +65,7 @@ internal sealed class OfferedManifest(long maxEntries)
             {
                 _validator.Add(entry);
                 _entries.Add(entry);
+                if (!entry.HasContent) _withoutContent.Add(entry.Id);
             }
 
             (files, bytes, openEnded) = (

@@ -436,6 +436,8 @@ internal sealed class SendAttempt : IAsyncDisposable
         // A receiver that had finished before the connection was lost does not list its files again.
         for (uint id = 0; id < _state.Manifest.Count; id++)
         {
+            // A stream is settled only once it has ended.
+            if (_state.IsSettled(id)) continue;
             ManifestEntry entry = _state.Manifest.EntryOf(id);
             if (!entry.HasContent) continue;
             if (entry.Kind == EntryKind.Stream && !_state.HasFailed(id) && _state.TryGetStream(id, out OutgoingStream? stream) && stream.End is null)

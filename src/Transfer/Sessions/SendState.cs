@@ -109,6 +109,12 @@ internal sealed class SendState : IAsyncDisposable
         lock (_gate) return _failed.Contains(id);
     }
 
+    /// <summary>Whether the file is delivered, or failed.</summary>
+    public bool IsSettled(uint id)
+    {
+        lock (_gate) return _settled.Contains(id);
+    }
+
     /// <summary>The receiver has the file. Counts it once; true the first time.</summary>
     public bool SettleDelivered(ManifestEntry entry)
     {

@@ -43,6 +43,29 @@ public sealed class EntryLogTests
         }
     }
 
+    [Theory]
+    [InlineData(0)] // page by page, as they lie there
+    [InlineData(100)] // from the middle of one
+    [InlineData(512)] // the last, which is not whole
+    [InlineData(599)] // its last entry
+    public void Its_pages_are_manifest_pages_from_any_entry_on(uint first)
+    {
+        var random = new Random(4);
+        ManifestEntry[] entries = [.. Enumerable.Range(0, 600).Select(i => Make((uint)i, random, longest: 30))];
+        EntryLog log = Fill(entries);
+        var read = new List<ManifestEntry>();
+        for (uint next = first; next < log.Count;)
+        {
+            List<ManifestEntry> page = ManifestPage.Decode(new(log.PageFrom(next, out uint behind)));
+            Assert.Equal((next, behind), (page[0].Id, page[^1].Id + 1));
+            read.AddRange(page);
+            next = behind;
+        }
+
+        Assert.Equal(entries[(int)first..], read);
+        Assert.Throws<ArgumentOutOfRangeException>(() => log.PageFrom(600, out _));
+    }
+
     [Fact]
     public void There_is_nothing_behind_the_last_entry()
     {

@@ -84,6 +84,26 @@ public sealed class LinuxStorageTests : IDisposable
         Assert.Equal(0x180, TemporaryFolder.ModeOf(Assert.Single(Directory.GetFiles(staging, "00000007.*"))));
     }
 
+    [Fact]
+    public async Task A_small_file_is_made_with_its_mode_where_its_owner_can_go_on_with_it()
+    {
+        await using ReceiveStore store = Open(_folder.Path);
+        (int Mode, int Staged)[] cases = [(0x180, 0x180), (0x1C0, 0x1C0), (0x100, 0x180), (0, 0x180)]; // bits that no umask takes
+        for (uint i = 0; i < 2 * cases.Length; i++)
+        {
+            (int mode, int staged) = cases[i % cases.Length];
+            using (ReceiveFile file = store.OpenFile(Received.File(i, $"f{i}", 3, mode), Chunk))
+            {
+                Received.WriteChunk(file, "abc"u8.ToArray(), 0, (int)Chunk);
+                Assert.Equal(staged, TemporaryFolder.ModeOf(Assert.Single(Directory.GetFiles(_folder[".fastshare-" + Received.Id], $"{i:x8}.*"))));
+                file.Publish();
+            }
+
+            store.PublishPending();
+            Assert.Equal(mode, TemporaryFolder.ModeOf(_folder[$"f{i}"]));
+        }
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
