@@ -38,6 +38,9 @@ internal sealed class ControlSession : IAsyncDisposable
 
     public Liveness Liveness { get; }
 
+    /// <summary>The connection's.</summary>
+    public ITransferPath Path => _stream.Path;
+
     /// <summary>Ends with what ended the writing direction.</summary>
     public Task WatchPumpAsync(CancellationToken cancellationToken) => _pump.WaitAsync(cancellationToken);
 

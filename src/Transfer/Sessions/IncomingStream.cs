@@ -79,7 +79,8 @@ internal sealed class IncomingStream : IDisposable
         {
             long index = header.Offset / ChunkSize;
             string chunk = $"{header.Length} bytes at {header.Offset}";
-            if (_over) return $"{chunk} of a stream of which none is missing";
+            // Of one that was given up here the sender does not know yet: its chunks come, and are dropped.
+            if (_over) return _end is { } told && _next == Chunks(told.Size) ? $"{chunk} of a stream of which none is missing" : null;
             if (header.Flags != ChunkFlags.None || header.Offset % ChunkSize != 0 || header.Length > ChunkSize) return $"{chunk} as a chunk of a stream";
             if (index < _next || _pieces.ContainsKey(index)) return $"{chunk} of a stream twice";
             if (index >= _taken + _window) return $"{chunk} of a stream of which {_taken} chunks were taken";
@@ -99,7 +100,7 @@ internal sealed class IncomingStream : IDisposable
         lock (_gate) return Math.Max(0, header.Offset + header.Length - _extent);
     }
 
-    /// <summary>Takes a verified chunk that passes <see cref="Check"/>; copies it. False: it does not pass any more.</summary>
+    /// <summary>Takes a verified chunk that passes <see cref="Check"/>; copies it, or drops it. False: it does not pass any more.</summary>
     public bool Add(in ChunkHeader header, ReadOnlySpan<byte> payload)
     {
         lock (_gate)

@@ -64,6 +64,8 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
         _destinations = destinations;
         _tasks = new TaskGroup(cancellationToken);
         _movedAt = time.GetTimestamp();
+        // From now on, not from the first data stream on: what fills its window is there before the stream is.
+        Transfer.Wire.Track(control.Path.Counters);
     }
 
     /// <summary>What data streams attach with: random, told only to the sender.</summary>

@@ -10,6 +10,7 @@ internal sealed class MemoryLink
     private long _carried; // interlocked
     private int _hasStalled; // interlocked
     private TaskCompletionSource? _stall; // volatile
+    private string? _passing; // volatile: the protocol that does not wait
 
     /// <summary>The link breaks in the middle of the byte after these; default: never.</summary>
     public long BreakAfter { get; set; } = long.MaxValue;
@@ -43,10 +44,23 @@ internal sealed class MemoryLink
     /// <summary>From now on writes wait, and nothing arrives, although the link looks alive.</summary>
     public void Stall() => Volatile.Write(ref _stall, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
 
+    /// <summary>Writes go on.</summary>
     public void Unstall() => Interlocked.Exchange(ref _stall, null)?.TrySetResult();
 
-    internal Task WaitWhileStalledAsync(CancellationToken cancellationToken) =>
-        Volatile.Read(ref _stall)?.Task.WaitAsync(cancellationToken) ?? Task.CompletedTask;
+    /// <summary>Those of one protocol go on, the others wait still.</summary>
+    public void Unstall(string protocol)
+    {
+        Volatile.Write(ref _passing, protocol);
+        TaskCompletionSource? stall = Volatile.Read(ref _stall);
+        if (stall is null) return;
+        Stall();
+        stall.TrySetResult();
+    }
+
+    internal async Task WaitWhileStalledAsync(string protocol, CancellationToken cancellationToken)
+    {
+        while (Volatile.Read(ref _stall) is { } stall && Volatile.Read(ref _passing) != protocol) await stall.Task.WaitAsync(cancellationToken);
+    }
 
     /// <summary>How many of these bytes get through.</summary>
     internal int Admit(int bytes)

@@ -48,9 +48,12 @@ internal sealed class MemoryNetwork
     /// <summary>Breaks every link there is.</summary>
     public void BreakLinks()
     {
-        MemoryLink[] links;
-        lock (_gate) links = [.. _links.Values, .. _private];
-        foreach (MemoryLink link in links) link.Break();
+        foreach (MemoryLink link in Links()) link.Break();
+    }
+
+    private MemoryLink[] Links()
+    {
+        lock (_gate) return [.. _links.Values, .. _private];
     }
 
     /// <summary>Makes the next link stall once it has carried these bytes, and no later one.</summary>
@@ -69,9 +72,13 @@ internal sealed class MemoryNetwork
     /// <summary>Lets every link go on.</summary>
     public void UnstallLinks()
     {
-        MemoryLink[] links;
-        lock (_gate) links = [.. _links.Values, .. _private];
-        foreach (MemoryLink link in links) link.Unstall();
+        foreach (MemoryLink link in Links()) link.Unstall();
+    }
+
+    /// <summary>Lets every link carry again what is said on control streams, and no data: for the word that a transfer is ended.</summary>
+    public void UnstallControl()
+    {
+        foreach (MemoryLink link in Links()) link.Unstall(TransferProtocol.ControlId);
     }
 
     /// <summary>Whether both sides of every transfer have consumed what was said on control streams and got through.</summary>

@@ -211,7 +211,7 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
         private async ValueTask<FlushResult> SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
             await GuardAsync(link, reset, cancellationToken, async token =>
             {
-                await link.WaitWhileStalledAsync(token);
+                await link.WaitWhileStalledAsync(protocol, token);
                 if (link.Corrupts?.Invoke(protocol, bytes.Length) == true)
                 {
                     byte[] wrong = bytes.ToArray();

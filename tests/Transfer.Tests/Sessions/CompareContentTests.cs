@@ -144,8 +144,9 @@ public class CompareContentTests
         await stalled;
         await Eventually.BecomesTrueAsync(() => received.Meter.Moved >= 2 * MiB, "what came through is stored");
         Task restarted = pair.RestartReceiverAsync();
-        pair.Network.UnstallLinks();
+        pair.Network.UnstallControl();
         await restarted;
+        pair.Network.UnstallLinks();
         await Assert.ThrowsAsync<TransferException>(() => first.Completion);
         Transfer second = pair.Send(_compare);
         await second.Completion;

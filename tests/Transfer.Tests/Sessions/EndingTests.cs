@@ -21,7 +21,7 @@ public class EndingTests
         await stalled;
         await Eventually.BecomesTrueAsync(() => received.Meter.Moved >= 1 * MiB, "what came through is stored");
         Task cancelled = (senderCancels ? sent : received).CancelAsync();
-        pair.Network.UnstallLinks();
+        pair.Network.UnstallControl();
         await cancelled;
         TransferException sentFailure = await Assert.ThrowsAsync<TransferException>(() => sent.Completion);
         TransferException receivedFailure = await Assert.ThrowsAsync<TransferException>(() => received.Completion);
@@ -29,6 +29,7 @@ public class EndingTests
         Assert.Equal(senderCancels ? TransferError.CancelledByPeer : TransferError.Cancelled, receivedFailure.Error);
         Assert.False(File.Exists(Path.Combine(pair.TargetFolder, "large")));
 
+        pair.Network.UnstallLinks();
         Transfer again = pair.Send();
         await again.Completion;
         Assert.Equal("", pair.Differences());

@@ -4,6 +4,7 @@ using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
 using FastShare.Transfer.Sessions;
 using FastShare.Transfer.Verification;
+using FastShare.Transport.Buffers;
 
 namespace FastShare.Transfer.Tests.Sessions;
 
@@ -233,6 +234,32 @@ public class HostileStreamTests
         writer.Finish();
         await pump;
         await stream.Output.CompleteAsync();
+    }
+
+    [Fact]
+    public async Task Chunks_of_a_stream_that_was_given_up_here_are_dropped_and_those_of_a_whole_one_are_wrong()
+    {
+        var blocks = new BlockPool { PoisonOnReturn = true };
+        var entry = new ManifestEntry(0, EntryKind.Stream, "x", ManifestEntry.UnknownSize, -1, 0, null);
+        var first = new ChunkHeader(0, ChunkFlags.None, 0, MiB, Digester.Of(Chunk));
+        var second = new ChunkHeader(0, ChunkFlags.None, MiB, Piece.Length, Digester.Of(Piece));
+
+        // As when the disk is full: the sender learns of it later, and goes on until then.
+        using var givenUp = new IncomingStream(entry, ChunkSize.DefaultBits, blocks);
+        Assert.True(givenUp.Add(first, Chunk));
+        givenUp.Dispose();
+        Assert.Null(givenUp.Check(second));
+        Assert.True(givenUp.Add(second, Piece));
+        Assert.Equal(0, blocks.RentedBlocks);
+
+        using var whole = new IncomingStream(entry, ChunkSize.DefaultBits, blocks);
+        Assert.True(whole.Add(second with { Offset = 0 }, Piece));
+        (await whole.NextAsync(CancellationToken.None))!.Value.Block.Dispose();
+        whole.Take();
+        whole.End(new StreamEnd(0, Piece.Length, Digester.RootOf(second.Digest)));
+        Assert.Null(await whole.NextAsync(CancellationToken.None));
+        whole.Dispose();
+        Assert.NotNull(whole.Check(second));
     }
 
     private static async Task<PipeWriter> BeginAsync(ScriptedSender sender, long size)

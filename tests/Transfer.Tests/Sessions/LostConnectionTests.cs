@@ -90,8 +90,9 @@ public class LostConnectionTests
         await stalled;
         await Eventually.BecomesTrueAsync(() => received.Meter.Moved >= 4 * MiB, "what came through is stored");
         Task restarted = pair.RestartReceiverAsync();
-        pair.Network.UnstallLinks();
+        pair.Network.UnstallControl();
         await restarted;
+        pair.Network.UnstallLinks();
         TransferException failure = await Assert.ThrowsAsync<TransferException>(() => first.Completion);
         Assert.Equal(TransferError.CancelledByPeer, failure.Error);
 

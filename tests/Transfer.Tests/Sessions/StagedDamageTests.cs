@@ -56,8 +56,9 @@ public class StagedDamageTests
         await stalled;
         await Eventually.BecomesTrueAsync(() => received.Meter.Moved >= 4 * MiB, "what came through is stored");
         Task restarted = pair.RestartReceiverAsync();
-        pair.Network.UnstallLinks();
+        pair.Network.UnstallControl();
         await restarted;
+        pair.Network.UnstallLinks();
         await Assert.ThrowsAsync<TransferException>(() => first.Completion);
         string data = Assert.Single(Directory.GetFiles(Assert.Single(Directory.GetDirectories(pair.TargetFolder, ".fastshare-*")), "0*.0*"));
         long staged = new FileInfo(data).Length;

@@ -168,7 +168,7 @@ public sealed class IdleTests
         b.Handle(Questions.Echo, Questions.EchoAsync);
         Swarm a = await nodes.StartAsync("a");
         a.AddAddresses(b.LocalPeer, b.ListenAddresses);
-        for (int i = 0; i < 300 || a.DialCount(b.LocalPeer) == 1; i++)
+        for (int i = 0; i < 100 || a.DialCount(b.LocalPeer) == 1; i++)
         {
             if (i % 3 == 0) await Task.Delay(1, Token); // as long as the far end waits: the next one meets its close
             while (true)

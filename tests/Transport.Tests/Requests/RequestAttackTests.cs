@@ -245,7 +245,10 @@ public sealed class RequestAttackTests
         var asks = fixture.Asks(new RequestProtocolOptions { Direction = RequestDirection.Outbound, Timeout = Long });
         // A request that crosses a close goes on to the next connection. On a busy machine connections that live for a millisecond may
         // be lost often enough for it to count as a failure, one that is safe to try again; no other may happen.
-        var options = new RequestOptions { Retry = RetryPolicy.UntilDeadline };
+        var options = new RequestOptions
+        {
+            Retry = new RetryPolicy { MaxAttempts = int.MaxValue, InitialDelay = TimeSpan.FromMilliseconds(1), MaxDelay = TimeSpan.FromMilliseconds(20) },
+        };
         await Task.WhenAll(Enumerable.Range(0, 4).Select(worker => Task.Run(async () =>
         {
             for (int i = 0; i < 500; i++)
