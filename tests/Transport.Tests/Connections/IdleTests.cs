@@ -159,14 +159,9 @@ public sealed class IdleTests
     public async Task Requests_at_the_moment_of_an_idle_close_are_never_lost()
     {
         await using var nodes = new TestNodes();
-        Swarm b = await nodes.StartAsync("b", (identity, transport) => new SwarmOptions
-        {
-            Identity = identity,
-            Transports = [transport],
-            IdleTimeout = TimeSpan.FromMilliseconds(1), // the far end closes whenever it can
-        });
+        Swarm b = await nodes.StartAsync("b", (identity, transport) => Unhurried(identity, transport, TimeSpan.FromMilliseconds(1)));
         b.Handle(Questions.Echo, Questions.EchoAsync);
-        Swarm a = await nodes.StartAsync("a");
+        Swarm a = await nodes.StartAsync("a", (identity, transport) => Unhurried(identity, transport, Timeout));
         a.AddAddresses(b.LocalPeer, b.ListenAddresses);
         for (int i = 0; i < 100 || a.DialCount(b.LocalPeer) == 1; i++)
         {
@@ -185,6 +180,18 @@ public sealed class IdleTests
                 }
             }
         }
+
+        // b closes whenever it can. Nothing else ends anything, however long this machine takes for a handshake.
+        static SwarmOptions Unhurried(PeerIdentity identity, ITransport transport, TimeSpan idle) => new()
+        {
+            Identity = identity,
+            Transports = [transport],
+            IdleTimeout = idle,
+            ConnectTimeout = TimeSpan.FromMinutes(5),
+            UpgradeTimeout = TimeSpan.FromMinutes(5),
+            DialTimeout = TimeSpan.FromMinutes(5),
+            StreamNegotiationTimeout = TimeSpan.FromMinutes(5),
+        };
     }
 
     private async Task<(Swarm A, Swarm B, PeerConnection Near, PeerConnection Far)> ConnectAsync(TestNodes nodes, TimeSpan? idle = null)
