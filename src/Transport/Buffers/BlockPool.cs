@@ -1,12 +1,12 @@
 using System.Buffers;
-using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 
 namespace FastShare.Transport.Buffers;
 
 /// <summary>
 /// A pool of pinned memory blocks in four sizes. A block has one owner, who disposes it exactly once; its content is whatever
-/// the last owner left. Thread-safe; renting and returning allocate nothing in steady state.
+/// the last owner left. Thread-safe; renting and returning allocate nothing in steady state. The block returned last goes out first:
+/// of all idle ones, it is most likely still in a processor's cache.
 /// </summary>
 public sealed class BlockPool : MemoryPool<byte>
 {
@@ -17,8 +17,7 @@ public sealed class BlockPool : MemoryPool<byte>
     // and going, blocks would be made and thrown away all the time.
     private static readonly int[] Retained = [256, 256, 64, 16];
 
-    private readonly ConcurrentQueue<Block>[] _idle = [new(), new(), new(), new()];
-    private readonly int[] _idleCount = new int[4]; // interlocked
+    private readonly IdleBlocks[] _idle = [new(), new(), new(), new()];
     private readonly int[] _rentedCount = new int[4]; // interlocked
 
     /// <summary>The pool that everything uses unless it is given another.</summary>
@@ -44,7 +43,7 @@ public sealed class BlockPool : MemoryPool<byte>
         get
         {
             long sum = 0;
-            for (int size = 0; size < Sizes.Length; size++) sum += (long)Sizes[size] * Volatile.Read(ref _idleCount[size]);
+            for (int size = 0; size < Sizes.Length; size++) sum += (long)Sizes[size] * _idle[size].Count;
             return sum;
         }
     }
@@ -60,14 +59,9 @@ public sealed class BlockPool : MemoryPool<byte>
         int size = 0;
         while (Sizes[size] < minBufferSize) size++;
         Interlocked.Increment(ref _rentedCount[size]);
-        if (_idle[size].TryDequeue(out Block? block))
-        {
-            Interlocked.Decrement(ref _idleCount[size]);
-            block.Reuse();
-            return block;
-        }
-
-        return new Block(this, size);
+        if (_idle[size].Take() is not { } block) return new Block(this, size);
+        block.Reuse();
+        return block;
     }
 
     /// <inheritdoc/>
@@ -79,21 +73,57 @@ public sealed class BlockPool : MemoryPool<byte>
     {
         int rented = Interlocked.Decrement(ref _rentedCount[size]);
         if (PoisonOnReturn) return;
-        if (Interlocked.Increment(ref _idleCount[size]) <= Math.Max(Retained[size], rented))
+        // Where there is no room, two go, so that what lies idle shrinks along with what is in use.
+        if (!_idle[size].TryAdd(block, Math.Max(Retained[size], rented))) _idle[size].Take();
+    }
+
+    /// <summary>Blocks of one size that nobody uses, the latest on top. Thread-safe.</summary>
+    private sealed class IdleBlocks
+    {
+        private readonly Lock _gate = new();
+        private Block? _top; // guarded by _gate
+        private int _count; // guarded by _gate
+
+        public int Count
         {
-            _idle[size].Enqueue(block);
-            return;
+            get
+            {
+                lock (_gate) return _count;
+            }
         }
 
-        // Two go, so that what lies idle shrinks along with what is in use.
-        Interlocked.Decrement(ref _idleCount[size]);
-        if (_idle[size].TryDequeue(out _)) Interlocked.Decrement(ref _idleCount[size]);
+        public Block? Take()
+        {
+            lock (_gate)
+            {
+                if (_top is not { } block) return null;
+                _top = block.Below;
+                block.Below = null;
+                _count--;
+                return block;
+            }
+        }
+
+        public bool TryAdd(Block block, int most)
+        {
+            lock (_gate)
+            {
+                if (_count >= most) return false;
+                block.Below = _top;
+                _top = block;
+                _count++;
+                return true;
+            }
+        }
     }
 
     private sealed class Block(BlockPool pool, int size) : MemoryManager<byte>
     {
         private readonly byte[] _array = GC.AllocateUninitializedArray<byte>(Sizes[size], pinned: true);
         private int _returned; // 0 rented, 1 idle; interlocked
+
+        /// <summary>The idle block under this one. Guarded by the gate of <see cref="IdleBlocks"/>.</summary>
+        public Block? Below { get; set; }
 
         public override Memory<byte> Memory => CreateMemory(_array.Length);
 

@@ -57,6 +57,20 @@ public sealed class BlockPoolTests
     }
 
     [Fact]
+    public void The_block_returned_last_is_rented_first()
+    {
+        var pool = new BlockPool();
+        IMemoryOwner<byte>[] blocks = [pool.Rent(1 << 20), pool.Rent(1 << 20), pool.Rent(1 << 20)];
+        foreach (IMemoryOwner<byte> block in blocks) block.Dispose();
+        Assert.Same(blocks[2], pool.Rent(1 << 20));
+        Assert.Same(blocks[1], pool.Rent(1 << 20));
+        blocks[2].Dispose();
+        Assert.Same(blocks[2], pool.Rent(1 << 20));
+        Assert.Same(blocks[0], pool.Rent(1 << 20));
+        Assert.DoesNotContain(pool.Rent(1 << 20), blocks);
+    }
+
+    [Fact]
     public void A_poisoned_block_shows_use_after_return_and_is_not_used_again()
     {
         var pool = new BlockPool { PoisonOnReturn = true };

@@ -19,7 +19,7 @@ internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool)
     /// </summary>
     public const int SmallWrite = 4 << 10;
 
-    // Batches up to this size make do with this block, and give it back when they are sent: idle connections hold no memory.
+    // Batches up to this size make do with this block.
     private const int SmallBlock = 64 << 10;
     private const int LengthPrefix = 2;
     private const int NoRecord = -1;
@@ -106,12 +106,14 @@ internal sealed class NoiseRecordSealer(NoiseCipherState cipher, BlockPool pool)
         return _block[.._sealed];
     }
 
-    /// <summary>Begins the next batch, after the last one was sent. In bulk the block stays, warm in the processor's cache.</summary>
+    /// <summary>
+    /// Begins the next batch, after the last one was sent. The block goes back, and is the first to be rented again: while it is warm in
+    /// the processor's cache, for this connection or for another that has its turn.
+    /// </summary>
     public void Reset()
     {
-        bool bulk = _sealed >= SmallBlock;
         _sealed = 0;
-        if (!bulk) ReleaseBlock();
+        ReleaseBlock();
     }
 
     private void ReleaseBlock()
