@@ -36,8 +36,10 @@ internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, Chil
         Task all = Task.CompletedTask;
         try
         {
+            // before anything moves: a short run may be over by the time that somebody looks at it
+            var begin = new Moment(lanes, moved, other, context.TimeProvider);
             all = Task.WhenAll(lanes.Select(lane => MoveAsync(lane, moved, direction, bytes / lanes.Count, end.Token)));
-            return await ObserveAsync(all, lanes, moved, time, roundTrip * WarmUpRoundTrips);
+            return await ObserveAsync(all, begin, lanes, moved, time, roundTrip * WarmUpRoundTrips);
         }
         finally
         {
@@ -49,11 +51,11 @@ internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, Chil
         }
     }
 
-    private async Task<BenchRun> ObserveAsync(Task all, List<PeerConnection> lanes, Moved moved, TimeSpan time, TimeSpan roundTrips)
+    private async Task<BenchRun> ObserveAsync(
+        Task all, Moment begin, List<PeerConnection> lanes, Moved moved, TimeSpan time, TimeSpan roundTrips)
     {
         string title = $"{(moved.Direction == PerfDirection.Upload ? "Upload" : "Download")}, {EventText.Count(lanes.Count, "connection")}";
         using IProgressRow row = context.Output.BeginProgress(title);
-        var begin = new Moment(lanes, moved, other, context.TimeProvider);
         TimeSpan warmUp = roundTrips > _warmUp ? roundTrips : _warmUp;
         await ShowAsync(all, warmUp, moved, row);
         var warm = new Moment(lanes, moved, other, context.TimeProvider);
