@@ -8,14 +8,17 @@ namespace FastShare.Transfer;
 /// <summary>One live transfer, outgoing or incoming. Thread-safe.</summary>
 public sealed class Transfer
 {
-    /// <summary>Events kept for readers that come late or read slowly.</summary>
+    /// <summary>Events kept for readers that come late.</summary>
     private const int EventsKept = 1024;
+
+    /// <summary>Events that wait for a slow reader: a second's worth where every file is one; 6 MiB of them at most.</summary>
+    private const int EventsWaiting = 32_768;
 
     /// <summary>What an eye can follow.</summary>
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(200);
 
     private readonly TaskCompletionSource<TransferResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly EventLog<TransferEvent> _events = new(EventsKept);
+    private readonly EventLog<TransferEvent> _events = new(EventsKept, EventsWaiting);
     private readonly CancellationTokenSource _cancel = new();
     private readonly TransferInstruments _instruments;
     private readonly TimeProvider _time;

@@ -7,7 +7,9 @@ namespace FastShare.Transfer.Sessions;
 /// The last events of something, for any number of readers, each from the oldest kept event on. Adding never waits; a slow
 /// reader loses the oldest. Thread-safe.
 /// </summary>
-internal sealed class EventLog<T>(int capacity)
+/// <param name="capacity">How many are kept for readers to come.</param>
+/// <param name="waiting">How many wait for a reader; at least <paramref name="capacity"/>.</param>
+internal sealed class EventLog<T>(int capacity, int waiting)
 {
     private readonly Lock _gate = new();
     private readonly Queue<T> _kept = new(); // guarded by _gate
@@ -51,7 +53,7 @@ internal sealed class EventLog<T>(int capacity)
     public async IAsyncEnumerable<T> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         Channel<T> channel = Channel.CreateBounded<T>(
-            new BoundedChannelOptions(capacity) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+            new BoundedChannelOptions(waiting) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
         lock (_gate)
         {
             foreach (T item in _kept) channel.Writer.TryWrite(item);

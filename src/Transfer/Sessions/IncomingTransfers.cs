@@ -55,7 +55,7 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
         _blocks = blocks;
         _logger = logger;
         _destinations = new Destinations(limits.Storage, time);
-        _announced = new EventLog<Transfer>(Math.Max(16, limits.Transfers));
+        _announced = new EventLog<Transfer>(Math.Max(16, limits.Transfers), Math.Max(16, limits.Transfers));
         _waiting = new TaskGroup(_stop.Token);
     }
 

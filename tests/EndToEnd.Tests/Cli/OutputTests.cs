@@ -70,6 +70,24 @@ public sealed class OutputTests
     }
 
     [Fact]
+    public void Json_lines_that_may_wait_come_with_the_next_that_may_not_and_in_order()
+    {
+        using var stream = new MemoryStream();
+        using var writer = new StreamWriter(stream);
+        var output = new JsonOutput(writer, TextWriter.Null, quiet: false, _time);
+        output.EmitLater(new FileCompletedEvent("a", 1, "d"));
+        Assert.Equal(0, stream.Length);
+        output.Emit(new ErrorEvent("unknown", "why"));
+        Assert.Equal(["fileCompleted", "error"], Events());
+        output.EmitLater(new FileCompletedEvent("b", 1, "d"));
+        output.Flush();
+        Assert.Equal(["fileCompleted", "error", "fileCompleted"], Events());
+
+        IEnumerable<string?> Events() => System.Text.Encoding.UTF8.GetString(stream.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("event").GetString());
+    }
+
+    [Fact]
     public void Json_has_nothing_for_people()
     {
         Assert.Empty(Json(output =>

@@ -108,7 +108,7 @@ public class SchedulingTests
     [Fact]
     public async Task Every_reader_of_a_log_sees_the_last_events_and_then_the_new_ones()
     {
-        var log = new EventLog<int>(3);
+        var log = new EventLog<int>(3, 3);
         for (int i = 1; i <= 5; i++) log.Add(i);
         await using IAsyncEnumerator<int> early = log.ReadAsync(CancellationToken.None).GetAsyncEnumerator();
         Assert.True(await early.MoveNextAsync());

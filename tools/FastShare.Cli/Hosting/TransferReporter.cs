@@ -99,12 +99,17 @@ internal static class TransferReporter
     private static async Task ReportEventsAsync(Transfer.Transfer transfer, RunMeter meter, CommandContext context)
     {
         OutputWriter output = context.Output;
-        await foreach (TransferEvent happened in transfer.EventsAsync())
+        await using IAsyncEnumerator<TransferEvent> events = transfer.EventsAsync().GetAsyncEnumerator();
+        while (true)
         {
-            switch (happened)
+            ValueTask<bool> next = events.MoveNextAsync();
+            // 100,000 small files are as many events: those that come together are written together
+            if (!next.IsCompleted) output.Flush();
+            if (!await next) break;
+            switch (events.Current)
             {
                 case TransferEvent.FileCompleted file:
-                    output.Emit(new FileCompletedEvent(file.Path, file.Bytes, file.Digest));
+                    output.EmitLater(new FileCompletedEvent(file.Path, file.Bytes, file.Digest));
                     break;
                 case TransferEvent.FileFailed failed:
                     CommandLine.Report(failed.Error, output);

@@ -23,7 +23,13 @@ internal abstract class OutputWriter : IAsyncDisposable
     /// <param name="timeProvider">The clock.</param>
     public static OutputWriter Create(OutputOptions options, TimeProvider timeProvider)
     {
-        if (options.Json) return new JsonOutput(Console.Out, Console.Error, options.Quiet, timeProvider);
+        if (options.Json)
+        {
+            // Console.Out would write every line at once, those too that may wait for the next one
+            var lines = new StreamWriter(Console.OpenStandardOutput(), bufferSize: 32 << 10); // UTF-8
+            return new JsonOutput(lines, Console.Error, options.Quiet, timeProvider);
+        }
+
         bool terminal = !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") is not "dumb";
         return terminal
             // log lines between redrawn bars would tear both
@@ -43,8 +49,16 @@ internal abstract class OutputWriter : IAsyncDisposable
     /// <summary>Says something that helps to understand what happened, on standard error.</summary>
     public virtual void Note(string text) => Warn(text);
 
-    /// <summary>Reports an event.</summary>
+    /// <summary>Reports an event, now.</summary>
     public abstract void Emit(CliEvent report);
+
+    /// <summary>Reports an event, at the latest with the next <see cref="Emit"/> or <see cref="Flush"/>: one of many that follow closely.</summary>
+    public virtual void EmitLater(CliEvent report) => Emit(report);
+
+    /// <summary>Writes what <see cref="EmitLater"/> kept.</summary>
+    public virtual void Flush()
+    {
+    }
 
     /// <summary>Tells a person something that is no event; nothing with <c>--json</c> or <c>--quiet</c>.</summary>
     public abstract void Say(string text);
