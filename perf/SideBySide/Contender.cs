@@ -51,6 +51,6 @@ internal sealed record Sample(double Seconds, double CpuSeconds, long PeakBytes)
     /// <summary>Seconds in each stage, added up over everything that works or waits at the same time; of FastShare's transfers only.</summary>
     public IReadOnlyDictionary<string, double> Stages { get; init; } = new Dictionary<string, double>();
 
-    /// <summary>Bytes received over the loopback interface in each tenth of a second since the start.</summary>
+    /// <summary>Bytes over the loopback interface, or over the emulated link, in each tenth of a second since the start.</summary>
     public IReadOnlyList<long> Trace { get; init; } = [];
 }

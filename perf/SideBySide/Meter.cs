@@ -11,7 +11,6 @@ namespace FastShare.SideBySide;
 internal sealed partial class Meter
 {
     private const int RUsageChildren = -1;
-    private const string Loopback = "/sys/class/net/lo/statistics/rx_bytes";
     private static readonly TimeSpan _lookEvery = TimeSpan.FromMilliseconds(20), _traceEvery = TimeSpan.FromMilliseconds(100);
     private static readonly double _ticksPerSecond = OperatingSystem.IsLinux() ? Sysconf(2) : 100; // _SC_CLK_TCK
 
@@ -123,7 +122,8 @@ internal sealed partial class Meter
 
     private async Task WatchAsync(int client, CancellationToken ended)
     {
-        long begun = Stopwatch.GetTimestamp(), before = LoopbackBytes();
+        long begun = Stopwatch.GetTimestamp();
+        var traffic = new Traffic();
         try
         {
             while (true)
@@ -137,9 +137,8 @@ internal sealed partial class Meter
                 int due = (int)(Stopwatch.GetElapsedTime(begun) / _traceEvery) - _trace.Count;
                 if (due > 0)
                 {
-                    long now = LoopbackBytes();
-                    for (int i = 0; i < due; i++) _trace.Add((now - before) / due);
-                    before = now;
+                    long moved = traffic.Since(Tree(client));
+                    for (int i = 0; i < due; i++) _trace.Add(moved / due);
                 }
 
                 await Task.Delay(_lookEvery, ended);
@@ -149,9 +148,6 @@ internal sealed partial class Meter
         {
         }
     }
-
-    private static long LoopbackBytes() =>
-        File.Exists(Loopback) ? long.Parse(File.ReadAllText(Loopback), CultureInfo.InvariantCulture) : 0;
 
     // A process and its living descendants.
     private static List<int> Tree(int root)

@@ -4,8 +4,8 @@ using System.Text;
 namespace FastShare.SideBySide.Reporting;
 
 /// <summary>
-/// Throughput over time, a small plot for each row on the same axes: bytes received over the loopback interface in each tenth of a second, of
-/// the round of median length. Encrypted or not, with all headers; rows that use no network have no plot.
+/// Throughput over time, a small plot for each row on the same axes: bytes over the loopback interface, or over the emulated link, in each
+/// tenth of a second, of the round of median length. Encrypted or not, with all headers; rows that use no network have no plot.
 /// </summary>
 internal static class OverTime
 {
@@ -21,7 +21,7 @@ internal static class OverTime
         if (rows.Count == 0) return;
         var time = new Axis(rows.Max(line => line.Trace.Count) * Step, 4);
         var rate = new Axis(rows.Max(line => line.Trace.Max()) / Step / 1e9, 3);
-        html.Append("<h3>Throughput over time</h3><p class=\"note\">Across: seconds since the client's start. Up: GB/s over the loopback interface. "
+        html.Append("<h3>Throughput over time</h3><p class=\"note\">Across: seconds since the client's start. Up: GB/s over the loopback interface or the emulated link. "
             + "The round of median length; all plots have the same axes. Rows that use no network, or were over in a moment, have none.</p><div class=\"small-plots\">\n");
         foreach ((RowResult row, IReadOnlyList<long> trace) in rows) html.Append(Plot(row, trace, time, rate));
         html.Append("</div>\n");
