@@ -6,7 +6,7 @@
 # LAB is the program that makes the link: `LAB up --rtt MS --rate MBIT --loss PERCENT --cc NAME`, `LAB exec a|b COMMAND`, `LAB down`, with
 # the namespaces' addresses 10.77.0.1 (a, which sends) and 10.77.0.2 (b). Needs root, python3, and iperf3 for the comparison.
 #   -s  size of the file in MiB (1500)          -m  modes, separated by commas (auto)
-#   -c  the kernel's default congestion control in both namespaces (the machine's)
+#   -c  the only congestion control: of the namespaces (reno where these may not have it by default), iperf3 and fastshare
 #   -i  also run `iperf3 -P 1` for 8 s          -o  more options for `fastshare send`
 set -euo pipefail
 
@@ -41,7 +41,8 @@ run() { # mode
     sleep 0.2
   done
   # shellcheck disable=SC2086
-  "$lab" exec a timeout 180 "$fastshare" send "$work/file" --to "$address" --no-mdns --ephemeral --json --mode "$1" $options \
+  "$lab" exec a timeout 180 "$fastshare" send "$work/file" --to "$address" --no-mdns --ephemeral --json --mode "$1" \
+    ${control:+--congestion "$control"} $options \
     > "$work/send.json" 2> "$work/send.err" || true
   wait "$receiver" 2>/dev/null || true
   receiver=
@@ -65,7 +66,8 @@ if len(moving) > 2:
         speed = (later[-1][1] - later[0][1]) / (later[-1][0] - later[0][0])
         text = f"{100 * speed / line:.0f} % of the line from 5 s on ({speed / 1e6:.1f} MB/s over {later[-1][0] - later[0][0]:.1f} s)"
 changes = [f'{at(e) - (moving[0][0] if moving else 0):.1f} s {e["to"]}: {e["why"]}' for e in sent if e["event"] == "modeChanged"]
-print(f'{rtt} ms, {loss} % loss, {mode}: {text}; whole {total.get("seconds", 0):.1f} s, {total.get("connections", 0)} connections, {same}')
+print(f'{rtt} ms, {loss} % loss, {mode}: {text}; whole {total.get("seconds", 0):.1f} s, {total.get("connections", 0)} connections, '
+      f'{next((e.get("congestionControl") for e in sent if e["event"] == "statistics"), None)}, {same}')
 for change in changes: print("    " + change)
 PY
 }
@@ -73,11 +75,12 @@ PY
 for path in "$@"; do
   rtt=${path%%:*} loss=${path##*:}
   "$lab" down >/dev/null 2>&1 || true
-  "$lab" up --rtt "$rtt" --rate "$rate" --loss "$loss" ${control:+--cc "$control"} > /dev/null
+  "$lab" up --rtt "$rtt" --rate "$rate" --loss "$loss" ${control:+--cc "$control"} > /dev/null 2>&1 \
+    || "$lab" up --rtt "$rtt" --rate "$rate" --loss "$loss" --cc reno > /dev/null
   if [ "$iperf" = 1 ]; then
     "$lab" exec b iperf3 -s -1 > /dev/null & server=$!
     sleep 0.5
-    "$lab" exec a iperf3 -c 10.77.0.2 -t 8 -O 2 -J | python3 -c 'import json,sys; r=json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"]
+    "$lab" exec a iperf3 -c 10.77.0.2 -t 8 -O 2 ${control:+-C "$control"} -J | python3 -c 'import json,sys; r=json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"]
 print(f"'"$rtt ms, $loss"' % loss, iperf3 -P 1: {100*r/('"$rate"'e6*1448/1514):.1f} % of the line ({r/8e6:.1f} MB/s)")'
     wait "$server" || true
   fi

@@ -1,4 +1,5 @@
 using FastShare.Transfer.Framing;
+using FastShare.Transfer.Scheduling;
 
 namespace FastShare.Transfer;
 
@@ -49,6 +50,22 @@ public sealed class SendOptions
         init
         {
             if (value is { } rate) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rate);
+            field = value;
+        }
+    }
+
+    /// <summary>
+    /// The kernel's congestion control for the connections that carry chunks, by the kernel's name, such as <c>cubic</c>: at most 15 letters, digits,
+    /// <c>_</c> and <c>-</c>. Null (the default): BBR over paths that are far or lose segments, where this process may use it. Only Linux has a
+    /// choice; one that the kernel refuses changes nothing, and what is in use stands in <see cref="TransferStatistics.CongestionControl"/>.
+    /// </summary>
+    /// <exception cref="ArgumentException">It is no such name.</exception>
+    public string? CongestionControl
+    {
+        get;
+        init
+        {
+            if (value is not null && !PathTuning.IsControlName(value)) throw new ArgumentException("not the name of a congestion control", nameof(value));
             field = value;
         }
     }

@@ -17,6 +17,13 @@ internal static class PathTuning
 
     private static readonly TimeSpan Far = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>The longest name of a congestion control: <c>TCP_CA_NAME_MAX</c> without the zero at its end.</summary>
+    private const int MaxControlName = 15;
+
+    /// <summary>Whether a kernel may have a congestion control of this name.</summary>
+    public static bool IsControlName(string name) =>
+        name.Length is > 0 and <= MaxControlName && name.All(static c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-');
+
     /// <summary>
     /// Whether bulk should not take loss for congestion: far away, or where segments get lost. Nearby and without loss, BBR's pacing
     /// costs a third of the throughput that the processor allows (measured on a link without limit: 9.4 instead of 14 Gbit/s).

@@ -199,10 +199,11 @@ internal sealed class LaneTuning
             if (!_paths.ContainsKey(path)) _paths.Add(path, path.Socket?.Measure());
             _roundTrip ??= path.RoundTripTime;
             _shortest = Shorter(_shortest, path.RoundTripTime);
-            if (_tuned.Contains(path) || !PathTuning.WantsBulkControl(_shortest, _repeated)) continue;
+            string? asked = _state.Options.CongestionControl;
+            if (_tuned.Contains(path) || (asked is null && !PathTuning.WantsBulkControl(_shortest, _repeated))) continue;
             _tuned.Add(path);
             if (path.Socket is not { } socket) continue;
-            socket.TrySetCongestionControl(PathTuning.BulkControl);
+            socket.TrySetCongestionControl(asked ?? PathTuning.BulkControl);
             string? control = socket.CongestionControl;
             _isLossBased = control != PathTuning.BulkControl;
             Transfer.Tuning.Update(report => report with { CongestionControl = control });

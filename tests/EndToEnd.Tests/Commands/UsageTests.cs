@@ -21,6 +21,7 @@ public sealed class UsageTests : IDisposable
     [InlineData("send file --to peer --connections 33")]
     [InlineData("send file --to peer --rate fast")]
     [InlineData("send file --to peer --rate 0")]
+    [InlineData("send file --to peer --congestion much,much")]
     [InlineData("send file --to peer --no-such-option")]
     [InlineData("send - --to peer")]
     [InlineData("send - file --as x --to peer")]

@@ -29,8 +29,9 @@ internal sealed partial class FastShareProcess : IAsyncDisposable
         _errorOutput = ReadAsync(process.StandardError, line => _errors.AppendLine(line));
     }
 
-    /// <summary>The command that was built together with these tests.</summary>
-    public static string Path { get; } = Find("FastShare.Cli", "fastshare");
+    /// <summary>The command that <c>FASTSHARE</c> names (a native executable, say), else the one that was built together with these tests.</summary>
+    public static string Path { get; } =
+        Environment.GetEnvironmentVariable("FASTSHARE") is { Length: > 0 } other ? other : Find("FastShare.Cli", "fastshare");
 
     /// <summary>The sample <c>queued-files</c> that was built together with these tests.</summary>
     public static string QueuedFiles { get; } = Find("FastShare.Samples.QueuedFiles", "queued-files");

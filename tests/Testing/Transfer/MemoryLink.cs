@@ -1,4 +1,5 @@
 using FastShare.Transport;
+using FastShare.Transport.Sockets;
 
 namespace FastShare.Testing.Transfer;
 
@@ -32,6 +33,9 @@ internal sealed class MemoryLink
 
     /// <summary>What the link says its round trip takes; default: it does not say.</summary>
     public TimeSpan? RoundTripTime { get; set; }
+
+    /// <summary>What stands for the socket beneath it; default: there is none.</summary>
+    public ISocketTuning? Socket { get; set; }
 
     public bool IsBroken => _broken.IsCancellationRequested;
 

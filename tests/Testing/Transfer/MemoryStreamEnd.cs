@@ -36,7 +36,7 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
 
     public TimeSpan? RoundTripTime => _link.RoundTripTime;
 
-    public ISocketTuning? Socket => null;
+    public ISocketTuning? Socket => _link.Socket;
 
     public ConnectionCounters? Counters => null;
 

@@ -112,6 +112,8 @@ internal static class SendCommand
         try
         {
             TransferResult result = await TransferReporter.FollowAsync(transfer, title, session, context);
+            if (options.CongestionControl is { } asked && transfer.Statistics.CongestionControl is { } used && used != asked)
+                context.Output.Warn($"The kernel does not let this process use the congestion control '{asked}': '{used}' was used.");
             return ExitCodes.ForSent(result.Failures);
         }
         catch (TransferException e) when (e.Error == TransferError.Cancelled && sources.IsStandardInput)

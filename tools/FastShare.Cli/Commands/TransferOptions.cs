@@ -36,6 +36,13 @@ internal sealed class TransferOptions
         CustomParser = Values.Rate,
     };
 
+    private readonly Option<string?> _congestion = new("--congestion")
+    {
+        HelpName = "NAME",
+        Description = "The kernel's congestion control to use, such as cubic (Linux; default: BBR over paths that are far or lose segments)",
+        CustomParser = Values.CongestionControl,
+    };
+
     private readonly Option<bool> _links = new("--links")
     {
         Description = "Send symbolic links as links, where they stay within what is sent (otherwise they are passed over)",
@@ -53,6 +60,7 @@ internal sealed class TransferOptions
         command.Add(_streams);
         command.Add(_connections);
         command.Add(_rate);
+        command.Add(_congestion);
         command.Add(_links);
         command.Add(_checksum);
     }
@@ -64,6 +72,7 @@ internal sealed class TransferOptions
         Streams = parsed.GetValue(_streams),
         Connections = parsed.GetValue(_connections),
         RateLimit = parsed.GetValue(_rate),
+        CongestionControl = parsed.GetValue(_congestion),
         KeepLinks = parsed.GetValue(_links),
         CompareContent = parsed.GetValue(_checksum),
         WaitForPeer = waitForPeer ?? new SendOptions().WaitForPeer,

@@ -58,6 +58,21 @@ internal static class Values
         return null;
     }
 
+    /// <summary>The name of a congestion control; whether the kernel has it shows when it is used.</summary>
+    public static string? CongestionControl(ArgumentResult result)
+    {
+        string text = result.Tokens[^1].Value;
+        try
+        {
+            return new SendOptions { CongestionControl = text }.CongestionControl;
+        }
+        catch (ArgumentException)
+        {
+            result.AddError($"'{PeerText.Escape(text)}' is not the name of a congestion control, such as cubic.");
+            return null;
+        }
+    }
+
     /// <summary>Amounts of bytes within limits.</summary>
     public static Func<ArgumentResult, long> Bytes(long minimum, long maximum = long.MaxValue) => result =>
     {
