@@ -15,6 +15,13 @@ internal static partial class NameFolding
     /// <summary>Most code points that one UTF-16 unit folds to.</summary>
     public const int MaxExpansion = 4;
 
+    // No segment of a safe path has more marks in a row.
+    private const int MostOnStack = SafePath.MaxSegmentBytes * MaxExpansion;
+
+    // Where a mark's class stands while marks are ordered: above the code point.
+    private const int ClassShift = 24;
+    private const uint CodePoint = (1u << ClassShift) - 1;
+
     // Immutable after construction: folding key → (offset in Foldings) × 8 + count.
     private static readonly FrozenDictionary<int, int> Index = BuildIndex();
 
@@ -70,18 +77,23 @@ internal static partial class NameFolding
     /// <summary>Canonical ordering: marks after a base are sorted by combining class, stably (Unicode Standard 3.11, D109).</summary>
     private static void Order(Span<int> text)
     {
-        for (int i = 1; i < text.Length; i++)
+        for (int i = 0; i < text.Length; i++)
         {
-            int value = text[i], own = CombiningClass(value), j = i;
-            if (own == 0) continue;
-            while (j > 0 && CombiningClass(text[j - 1]) > own)
-            {
-                text[j] = text[j - 1];
-                j--;
-            }
-
-            text[j] = value;
+            int first = i;
+            while (i < text.Length && CombiningClass(text[i]) is > 0 and var own) text[i++] |= own << ClassShift;
+            if (i > first) OrderMarks(text[first..i]);
         }
+    }
+
+    // By a real sort: a peer may give a name hundreds of marks in the worst order, and so every name of a manifest, for a few bytes each.
+    private static void OrderMarks(Span<int> marks)
+    {
+        Span<ulong> keys = marks.Length <= MostOnStack ? stackalloc ulong[marks.Length] : new ulong[marks.Length];
+        // class, then place, then code point
+        for (int i = 0; i < marks.Length; i++)
+            keys[i] = (ulong)((uint)marks[i] >> ClassShift) << 56 | (ulong)i << 32 | (uint)marks[i] & CodePoint;
+        keys.Sort();
+        for (int i = 0; i < marks.Length; i++) marks[i] = (int)(uint)keys[i];
     }
 
     private static int CombiningClass(int value) =>
