@@ -60,7 +60,7 @@ internal sealed class OfferedManifest(long maxEntries)
         {
             (long filesBefore, long bytesBefore, long openBefore) = (_validator.Files, _validator.TotalBytes, _validator.OpenEnded);
             if (_entries.Count + page.Count > maxEntries)
-                throw new TransferException(TransferError.Refused, $"the manifest has more than {maxEntries} entries, the limit here");
+                throw new TransferException(TransferError.Refused, $"the manifest has more entries than the {maxEntries} that are taken here");
             foreach (ManifestEntry entry in page)
             {
                 _validator.Add(entry);

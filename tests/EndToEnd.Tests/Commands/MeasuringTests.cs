@@ -1,5 +1,8 @@
 using System.Text.Json;
 using FastShare.EndToEnd.Tests.Processes;
+using FastShare.Testing;
+using FastShare.Testing.Transfer;
+using FastShare.Transfer;
 
 namespace FastShare.EndToEnd.Tests.Commands;
 
@@ -148,11 +151,10 @@ public sealed class MeasuringTests : IDisposable
     [Fact]
     public async Task Bench_with_another_node_sends_a_file_only_where_that_is_wanted_and_takes_nothing_else()
     {
-        string place = Path.Combine(_folder.Path, "there"), file = Path.Combine(_folder.Path, "other.bin");
-        Directory.CreateDirectory(place);
+        string file = Path.Combine(_folder.Path, "other.bin");
         await File.WriteAllBytesAsync(file, new byte[1000], TestContext.Current.CancellationToken);
-        await using FastShareProcess listener = FastShareProcess.Start(_folder, ["perf", "listen", "--accept", place, .. ReceivingNode.ByAddress]);
-        string address = (await listener.WaitForEventAsync("listening")).GetProperty("addresses")[0].GetString()!;
+        await using FastShareProcess listener = Accepting(out string place);
+        string address = await AddressOfAsync(listener);
 
         await using FastShareProcess send = await FastShareProcess.RunAsync(_folder, ["send", file, "--to", address, .. ReceivingNode.ByAddress]);
         Assert.True(send.ExitCode == 4, send.ToString());
@@ -170,6 +172,62 @@ public sealed class MeasuringTests : IDisposable
         Assert.Equal(130, await listener.WaitForExitAsync());
         Assert.Empty(Directory.EnumerateFileSystemEntries(place));
     }
+
+    [Fact]
+    public async Task What_takes_the_file_of_bench_takes_no_folder_that_could_not_be_removed()
+    {
+        await using FastShareProcess listener = Accepting(out string place);
+        string address = await AddressOfAsync(listener);
+        Assert.Equal(
+            ("Refuse", TransferError.Refused), await HostileSender.OfferAsync(address, "hostile", "fastshare-bench-x/", "fastshare-bench-x/file"));
+        Assert.Empty(Directory.EnumerateFileSystemEntries(place));
+    }
+
+    [Fact]
+    public async Task A_stranger_cannot_have_two_files_of_bench_taken_at_once()
+    {
+        await using FastShareProcess listener = Accepting(out string place);
+        await using HostileSender sender = await HostileSender.ConnectAsync(await AddressOfAsync(listener));
+        Assert.Equal("Accept", (await sender.OfferAnotherAsync("hostile", "fastshare-bench-1")).Message);
+        // one that fails by itself frees nothing
+        Assert.Equal(("Refuse", TransferError.UnsafeName), await sender.OfferAnotherAsync("hostile", "../fastshare-bench-2"));
+        await listener.WaitForEventAsync("error", e => e.GetProperty("kind").GetString() == "unsafeName");
+        Assert.Equal(("Refuse", TransferError.Refused), await sender.OfferAnotherAsync("hostile", "fastshare-bench-3"));
+        Assert.Single(Directory.EnumerateFileSystemEntries(place));
+    }
+
+    [Fact]
+    public async Task A_file_of_bench_that_its_sender_refuses_is_over_like_any_other()
+    {
+        await using FastShareProcess listener = Accepting(out string place);
+        string address = await AddressOfAsync(listener);
+        await using (HostileSender sender = await HostileSender.ConnectAsync(address))
+        {
+            Assert.Equal("Accept", (await sender.OfferAnotherAsync("hostile", "fastshare-bench-1")).Message);
+            await sender.CancelAsync(TransferError.Refused);
+            await Eventually.BecomesTrueAsync(() => !Directory.EnumerateFileSystemEntries(place).Any(), "the file is removed");
+        }
+
+        // removed first, then free
+        string message = "";
+        for (int i = 0; i < 50 && message != "Accept"; i++)
+        {
+            await Task.Delay(20, TestContext.Current.CancellationToken);
+            (message, _) = await HostileSender.OfferAsync(address, "next", "fastshare-bench-2");
+        }
+
+        Assert.Equal("Accept", message);
+    }
+
+    private FastShareProcess Accepting(out string place)
+    {
+        place = Path.Combine(_folder.Path, "there");
+        Directory.CreateDirectory(place);
+        return FastShareProcess.Start(_folder, ["perf", "listen", "--accept", place, .. ReceivingNode.ByAddress]);
+    }
+
+    private static async Task<string> AddressOfAsync(FastShareProcess listener) =>
+        (await listener.WaitForEventAsync("listening")).GetProperty("addresses")[0].GetString()!;
 
     [Fact]
     public async Task Bench_compares_with_other_programs_on_this_machine()

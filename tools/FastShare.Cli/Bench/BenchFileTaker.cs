@@ -13,9 +13,15 @@ namespace FastShare.Cli.Bench;
 /// <param name="folder">Where that folder is made.</param>
 internal sealed class BenchFileTaker(string folder)
 {
+    /// <summary>
+    /// Of the node that asks: one entry, so a file and no more. Folders would come with modes of their own, and what stands in one that nobody
+    /// may enter could not be removed.
+    /// </summary>
+    public static readonly IncomingLimits Limits = new() { Entries = 1 };
+
     private readonly Lock _gate = new();
     private readonly string _place = Path.Combine(folder, BenchFile.NamePrefix + Guid.NewGuid().ToString("N")[..8]);
-    private PeerId? _busyWith; // under _gate
+    private TransferOffer? _taken; // under _gate: the one offer, by its reference
 
     /// <summary>The node's <see cref="ConsentPolicy"/>. Thread-safe.</summary>
     public ValueTask<OfferAnswer> DecideAsync(TransferOffer offer, CancellationToken cancellationToken)
@@ -28,8 +34,8 @@ internal sealed class BenchFileTaker(string folder)
             return ValueTask.FromResult(OfferAnswer.Refuse($"at most {ByteSize.Format(room)}, half of what is free here; choose a smaller --size"));
         lock (_gate)
         {
-            if (_busyWith is not null) return ValueTask.FromResult(OfferAnswer.Refuse("a benchmark is under way here"));
-            _busyWith = offer.Peer;
+            if (_taken is not null) return ValueTask.FromResult(OfferAnswer.Refuse("a benchmark is under way here"));
+            _taken = offer;
         }
 
         return ValueTask.FromResult(OfferAnswer.Accept(_place, quota: room));
@@ -60,22 +66,27 @@ internal sealed class BenchFileTaker(string folder)
         {
             await TransferReporter.FollowAsync(transfer, $"From {transfer.Peer.ToShortString()}", session, context);
         }
-        catch (TransferException e) when (e.Error == TransferError.Refused)
-        {
-            return; // it was told why; what is under way goes on
-        }
         catch (TransferException e)
         {
-            if (!context.Stop.IsCancellationRequested) CommandLine.Report(e, context.Output);
+            // who was refused was told why
+            if (e.Error != TransferError.Refused && !context.Stop.IsCancellationRequested) CommandLine.Report(e, context.Output);
         }
+        finally
+        {
+            End(transfer, context.Output);
+        }
+    }
 
+    // However it ended, and whatever else its sender has begun.
+    private void End(Transfer.Transfer transfer, OutputWriter output)
+    {
         lock (_gate)
         {
-            if (_busyWith != transfer.Peer) return; // never got so far as to be taken
+            if (_taken is null || !ReferenceEquals(_taken, transfer.Offer)) return;
         }
 
-        RemoveFiles(context.Output);
-        lock (_gate) _busyWith = null;
+        RemoveFiles(output);
+        lock (_gate) _taken = null;
     }
 
     private void RemoveFiles(OutputWriter output)

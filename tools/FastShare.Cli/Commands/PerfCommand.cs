@@ -89,7 +89,8 @@ internal static class PerfCommand
             throw new TransferException(TransferError.SourceNotFound, $"there is no folder '{PeerText.Escape(accept)}'") { Path = accept };
         BenchFileTaker? taker = accept is null ? null : new BenchFileTaker(Path.GetFullPath(accept));
         await using NodeSession session = await NodeSession.StartAsync(
-            settings, context, listenByDefault: true, taker is null ? null : taker.DecideAsync, prepare: node => node.Swarm.EnablePerf());
+            settings, context, listenByDefault: true, taker is null ? null : taker.DecideAsync, prepare: node => node.Swarm.EnablePerf(),
+            limits: BenchFileTaker.Limits);
         context.Output.Say("On the other machine, type:");
         foreach (string address in NodeSession.Texts(session.Node.Swarm.GetReachableAddresses()).Take(3))
             context.Output.Say($"  fastshare perf {address}{(settings.Insecure ? " --insecure" : "")}");

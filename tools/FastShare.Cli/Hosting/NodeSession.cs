@@ -49,9 +49,10 @@ internal sealed class NodeSession : IAsyncDisposable
     /// <param name="consent">Asked about offers; null: all are refused.</param>
     /// <param name="prepare">What is to be done before it is told that the node listens.</param>
     /// <param name="identity">Used instead of the settings' key file; the session disposes it.</param>
+    /// <param name="limits">Limits of what is offered; null: the library's.</param>
     public static async Task<NodeSession> StartAsync(
         NodeSettings settings, CommandContext context, bool listenByDefault, ConsentPolicy? consent = null, PeerIdentity? identity = null,
-        Action<FastShareNode>? prepare = null)
+        Action<FastShareNode>? prepare = null, IncomingLimits? limits = null)
     {
         if (settings.Insecure) context.Output.Warn(InsecureWarning);
         identity ??= settings.OpenIdentity();
@@ -67,6 +68,7 @@ internal sealed class NodeSession : IAsyncDisposable
                     Name = settings.Name,
                     Security = settings.Insecure ? SecurityMode.InsecurePlaintext : SecurityMode.Noise,
                     Consent = consent,
+                    Limits = limits ?? new IncomingLimits(),
                     TimeProvider = context.TimeProvider,
                     LoggerFactory = context.Logs,
                 },
