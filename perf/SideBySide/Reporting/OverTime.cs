@@ -45,7 +45,7 @@ internal static class OverTime
         {
             svg.Line(X(tick), floor, X(tick), floor + 3, "axis");
             string unit = tick == time.End ? " s" : "";
-            svg.Text(X(tick), Height - 7, string.Create(CultureInfo.InvariantCulture, $"{time.Label(tick)}{unit}"), "middle", "tiny");
+            svg.Text(X(tick), Height - 7, string.Create(CultureInfo.InvariantCulture, $"{time.Label(tick)}{unit}"), tick == time.End ? "end" : "middle", "tiny");
         }
 
         (double X, double Y)[] points = [.. trace.Select((bytes, i) => (X((i + 0.5) * Step), Y(bytes / Step / 1e9)))];
