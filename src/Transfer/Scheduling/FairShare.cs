@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FastShare.Transfer.Scheduling;
 
 /// <summary>
@@ -79,6 +81,7 @@ internal sealed class FairShare : IDisposable
         return granted.Task.IsCompletedSuccessfully ? default : WaitAsync(turn, granted, cancellationToken);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WaitAsync(Turn turn, TaskCompletionSource granted, CancellationToken cancellationToken)
     {
         try

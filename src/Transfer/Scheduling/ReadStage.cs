@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
@@ -169,6 +170,7 @@ internal sealed partial class ReadStage(
         control.Post(MessageType.FileEnd, new FileEnd(file.Entry.Id, file.Chunks, file.Root(_digester)));
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask SendChunkAsync(
         SourceFile content, OutgoingFile file, long index, bool isRepair, CancellationToken cancellationToken)
     {
@@ -212,6 +214,7 @@ internal sealed partial class ReadStage(
     }
 
     /// <summary>Reads a file's only chunk into the bundle, which is queued when it is full, or old.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask BundleAsync(SourceFile content, OutgoingFile file, int length, CancellationToken cancellationToken)
     {
         if (_bundle is not null && _bundle.Room.Length < ChunkHeader.Size + length)
@@ -243,6 +246,7 @@ internal sealed partial class ReadStage(
         return QueueAsync(full, cancellationToken);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask QueueAsync(
         OutgoingFile file, long index, int length, UInt128 digest, ChunkFlags flags, IMemoryOwner<byte>? block, int charged, bool isRepair,
         CancellationToken cancellationToken)
@@ -259,6 +263,7 @@ internal sealed partial class ReadStage(
         if (isRepair && changed && file.Ended) EndFile(file);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask QueueAsync(ChunkWork work, CancellationToken cancellationToken)
     {
         clock.Enter(TransferStage.WaitingForStreams);

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using FastShare.Transfer.Framing;
 using Microsoft.Extensions.ObjectPool;
@@ -56,6 +57,7 @@ internal sealed class SendLane(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask SendAsync(ChunkWork work, CancellationToken cancellationToken)
     {
         // From here on the chunk is this lane's to deliver: if it is lost, the lane's end says so.
@@ -94,6 +96,7 @@ internal sealed class SendLane(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask SendBundleAsync(ChunkWork work, CancellationToken cancellationToken)
     {
         sent.Add(work.Bundled);

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FastShare.Transfer.Scheduling;
 
 /// <summary>
@@ -15,6 +17,7 @@ internal sealed class SendThrottle(PauseGate gate, FairShare share, TokenBucket 
     /// <summary>A lane on the transfer's connection of this number takes part. To be disposed when it ends.</summary>
     public Lane AddLane(int connection) => new(this, share.AddLane(_shareFlow, connection));
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask TakeAsync(int bytes, CancellationToken cancellationToken)
     {
         await NoteAsync(gate.PassAsync(cancellationToken)).ConfigureAwait(false);
@@ -32,6 +35,7 @@ internal sealed class SendThrottle(PauseGate gate, FairShare share, TokenBucket 
     public sealed class Lane(SendThrottle throttle, FairShare.Turn turn) : IDisposable
     {
         /// <summary>Waits until a chunk may be begun; the next call, or <see cref="Exit"/>, says that it was written.</summary>
+        [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
         public async ValueTask EnterAsync(int bytes, CancellationToken cancellationToken)
         {
             await throttle.NoteAsync(throttle.Gate.PassAsync(cancellationToken)).ConfigureAwait(false);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Scheduling;
 using FastShare.Transport.Buffers;
@@ -113,6 +114,7 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
         return ChunkHeader.Parse(header);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ReceiveAsync(ChunkHeader header, CancellationToken cancellationToken)
     {
         ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);

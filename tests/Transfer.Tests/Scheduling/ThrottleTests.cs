@@ -182,6 +182,48 @@ public class ThrottleTests
     }
 
     [Fact]
+    public async Task Budget_grants_each_wait_once_and_loses_no_byte_while_others_give_up()
+    {
+        var budget = new MemoryBudget(8);
+        long taken = 0;
+        int granted = 0, cancelled = 0;
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(seed => Task.Run(
+            async () =>
+            {
+                var random = new Random(seed);
+                for (int i = 0; i < 2000; i++)
+                {
+                    using var impatience = new CancellationTokenSource();
+                    int bytes = random.Next(1, 5);
+                    ValueTask wait = budget.TakeAsync(bytes, impatience.Token);
+                    // half of them while somebody else may be granting
+                    if (random.Next(2) == 0) impatience.Cancel();
+                    try
+                    {
+                        await wait;
+                    }
+                    catch (OperationCanceledException e)
+                    {
+                        Assert.Equal(impatience.Token, e.CancellationToken);
+                        Interlocked.Increment(ref cancelled);
+                        continue;
+                    }
+
+                    Assert.InRange(Interlocked.Add(ref taken, bytes), bytes, 8);
+                    await Task.Yield();
+                    Interlocked.Add(ref taken, -bytes);
+                    budget.Release(bytes);
+                    Interlocked.Increment(ref granted);
+                }
+            },
+            TestContext.Current.CancellationToken)));
+        Assert.Equal(0, budget.Used);
+        Assert.Equal(8 * 2000, granted + cancelled);
+        Assert.True(granted > 0);
+        Assert.True(budget.TakeAsync(8, CancellationToken.None).IsCompletedSuccessfully);
+    }
+
+    [Fact]
     public async Task A_memory_budget_is_never_exceeded_and_grants_a_larger_wish_alone()
     {
         var budget = new MemoryBudget(10);
