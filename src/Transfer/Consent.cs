@@ -4,7 +4,7 @@ namespace FastShare.Transfer;
 
 /// <summary>
 /// Decides about an offer. Runs before anything is written; may take as long as a person takes. The token fires when the offer
-/// is no longer open: the sender left, or the rest of its manifest was unsafe.
+/// is no longer open: the sender left, or the rest of its manifest was unsafe, as far as it was read.
 /// </summary>
 public delegate ValueTask<OfferAnswer> ConsentPolicy(TransferOffer offer, CancellationToken cancellationToken);
 

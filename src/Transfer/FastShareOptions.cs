@@ -86,7 +86,10 @@ public sealed record IncomingLimits
     /// <summary>Transfers under way at once from all peers. Default: 64.</summary>
     public int Transfers { get; init; } = 64;
 
-    /// <summary>Entries of one manifest, at most 10 million (the default; about 200 bytes of memory each).</summary>
+    /// <summary>
+    /// Entries of one manifest, at most 10 million (the default). A manifest is given 200 bytes of memory for each, at least 16 MiB; neighbours in
+    /// a tree take a fifth of that. Of one that is not decided about, no more is read than 8 MiB of memory hold.
+    /// </summary>
     public long Entries { get; init; } = Framing.TransferProtocol.MaxEntries;
 
     /// <summary>How long an accepted transfer whose connection was lost waits for its sender to come back. Default: 2 minutes.</summary>

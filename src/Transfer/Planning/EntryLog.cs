@@ -12,8 +12,8 @@ internal sealed class EntryLog
     /// <summary>Entries of a page: what one stray question costs to decode, about 25 µs.</summary>
     private const int PageEntries = 256;
 
-    /// <summary>Bytes of a page, for paths that are extremely long; half of what a page can hold.</summary>
-    private const int PageBytes = ManifestPage.MaxBytes / 2;
+    /// <summary>Bytes of a page, for paths that are extremely long: what is kept decoded stays within a few megabytes.</summary>
+    private const int PageBytes = ManifestPage.MaxBytes / 8;
 
     /// <summary>Decoded pages kept: planning, each lane, acknowledgements and finishing are at different places.</summary>
     private const int KeptPages = 16;
@@ -28,6 +28,11 @@ internal sealed class EntryLog
 
     /// <summary>Makes an empty one.</summary>
     public EntryLog() => Array.Fill(_kept, (-1, []));
+
+    /// <summary>
+    /// Memory that grows with the entries, in bytes. Beside it there are at most <see cref="KeptPages"/> decoded pages.
+    /// </summary>
+    public long MemoryHeld { get; private set; }
 
     /// <summary>Entries so far: the id of the next one.</summary>
     public uint Count => _tailFirst + (uint)_tail.Count;
@@ -55,6 +60,7 @@ internal sealed class EntryLog
         _encoded.ResetWrittenCount();
         ManifestPage.Encode(_tail, _encoded);
         _pages.Add((_tailFirst, _encoded.WrittenSpan.ToArray()));
+        MemoryHeld += _encoded.WrittenCount;
         _tailFirst += (uint)_tail.Count;
         // who asks for what has just come need not decode it
         Keep(_pages.Count - 1, _tail);
@@ -79,11 +85,17 @@ internal sealed class EntryLog
 
     private int Find(uint id)
     {
-        // Most pages are full ones, so the guess is the answer unless paths are extremely long.
-        int guess = Math.Min((int)(id / PageEntries), _pages.Count - 1);
-        while (guess + 1 < _pages.Count && _pages[guess + 1].First <= id) guess++;
-        while (_pages[guess].First > id) guess--;
-        return guess;
+        // Most pages are full ones, so the guess is the answer unless paths are extremely long; then it is a later page.
+        int low = Math.Min((int)(id / PageEntries), _pages.Count - 1);
+        if (low + 1 == _pages.Count || _pages[low + 1].First > id) return low;
+        for (int high = _pages.Count - 1; low < high;)
+        {
+            int middle = (low + high + 1) / 2;
+            if (_pages[middle].First <= id) low = middle;
+            else high = middle - 1;
+        }
+
+        return low;
     }
 
     private List<ManifestEntry> Decoded(int page)

@@ -5,10 +5,11 @@ namespace FastShare.Transfer.Planning;
 
 /// <summary>
 /// Checks a manifest entry by entry, in order: names (<see cref="SafePath"/>), collisions in case or Unicode form, files where
-/// folders are needed, dense ids, sizes, link targets. Holds 16 bytes for each path, up to 32 MiB for a million. The sender runs
-/// the same checks while it lists, so an honest manifest is never refused. Not thread-safe.
+/// folders are needed, dense ids, sizes, link targets. Holds 16 bytes for each path, up to 32 MiB for a million; folders known only from
+/// the paths below them count, and one entry may bring 254. The sender runs the same checks while it lists, so an honest manifest is never
+/// refused. Not thread-safe.
 /// </summary>
-/// <param name="maxEntries">Most entries taken. Default: the protocol's limit, which bounds the memory held to 256 MiB.</param>
+/// <param name="maxEntries">Most entries taken. Default: the protocol's limit.</param>
 internal sealed class ManifestValidator(long maxEntries = ManifestValidator.DefaultMaxEntries)
 {
     /// <summary>Default limit of entries.</summary>
@@ -34,6 +35,9 @@ internal sealed class ManifestValidator(long maxEntries = ManifestValidator.Defa
 
     /// <summary>Streams among them whose size is not known.</summary>
     public long OpenEnded { get; private set; }
+
+    /// <summary>Memory held to recognize paths, in bytes.</summary>
+    public long MemoryHeld => _paths.MemoryHeld;
 
     /// <summary>Names of the top-level entries, at most the first 100, not escaped.</summary>
     public IReadOnlyList<string> RootNames => _rootNames;

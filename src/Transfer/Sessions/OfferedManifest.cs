@@ -10,6 +10,10 @@ namespace FastShare.Transfer.Sessions;
 /// </summary>
 internal sealed class OfferedManifest(long maxEntries)
 {
+    /// <summary>Memory that a manifest may take for each entry that it may have, and in any case, in bytes.</summary>
+    internal const long MemoryPerEntry = 200, LeastMemory = 16 << 20;
+
+    private readonly long _maxMemory = Math.Max(LeastMemory, MemoryPerEntry * maxEntries);
     private readonly Lock _gate = new();
     private readonly EntryLog _entries = new(); // guarded by _gate
     private readonly EntrySet _withoutContent = new(); // guarded by _gate
@@ -35,6 +39,17 @@ internal sealed class OfferedManifest(long maxEntries)
         get
         {
             lock (_gate) return (_validator.Files, _validator.TotalBytes);
+        }
+    }
+
+    /// <summary>
+    /// Memory it takes, in bytes: entries are few bytes on the wire, and as many here, but long paths and deep folders are more.
+    /// </summary>
+    public long MemoryHeld
+    {
+        get
+        {
+            lock (_gate) return _entries.MemoryHeld + _validator.MemoryHeld;
         }
     }
 
@@ -68,6 +83,10 @@ internal sealed class OfferedManifest(long maxEntries)
                 if (!entry.HasContent) _withoutContent.Add(entry.Id);
             }
 
+            if (_entries.MemoryHeld + _validator.MemoryHeld > _maxMemory)
+                throw new TransferException(
+                    TransferError.Refused,
+                    $"the manifest takes more than {_maxMemory} bytes of memory, all that is given to one here: its paths are too long or too deep");
             (files, bytes, openEnded) = (
                 _validator.Files - filesBefore, _validator.TotalBytes - bytesBefore, _validator.OpenEnded - openBefore);
         }

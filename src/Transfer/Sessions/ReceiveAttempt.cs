@@ -18,6 +18,12 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     /// <summary>Time after which consent is asked although more may follow.</summary>
     private static readonly TimeSpan ConsentWait = TimeSpan.FromSeconds(2);
 
+    /// <summary>
+    /// Memory of a manifest, in bytes, from which on no more of it is read before consent: anybody may offer, and a person may take hours to
+    /// decide. An honest one of 100,000 entries has room.
+    /// </summary>
+    internal const long MemoryBeforeConsent = 8 << 20;
+
     /// <summary>How often batches are published that storage holds back.</summary>
     private static readonly TimeSpan PublishInterval = TimeSpan.FromSeconds(2);
 
@@ -36,6 +42,8 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     private readonly Destinations _destinations;
     private readonly TaskGroup _tasks;
     private readonly TaskCompletionSource _complete = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _decided = new(TaskCreationOptions.RunContinuationsAsynchronously); // to take the offer
+    private readonly TaskCompletionSource _held = new(TaskCreationOptions.RunContinuationsAsynchronously); // more comes only after that
     private readonly Lock _gate = new();
     private int _strikes; // interlocked
     private volatile bool _senderEnded;
@@ -138,6 +146,13 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
                 case MessageType.KeepAlive:
                     break;
                 case MessageType.ManifestPage:
+                    if (!_decided.Task.IsCompleted && _transfer.Manifest.MemoryHeld >= MemoryBeforeConsent)
+                    {
+                        // The sender waits meanwhile, as for a slow disk; should it leave, our next keep-alive finds out.
+                        _held.TrySetResult();
+                        await _decided.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+                    }
+
                     _transfer.AddEntries(ManifestPage.Decode(message.Body));
                     break;
                 case MessageType.ManifestEnd:
@@ -174,6 +189,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     private async Task AcceptAsync(CancellationToken cancellationToken)
     {
         if (!_transfer.IsAccepted) await AskAsync(cancellationToken).ConfigureAwait(false);
+        _decided.TrySetResult();
         Transfer.Meter.Start();
         Transfer.Meter.State = TransferState.Running;
         _control.Writer.Post(MessageType.Accept, new Accept(Session));
@@ -214,7 +230,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Task waited = Task.Delay(ConsentWait, _time, patience.Token);
         Task enough = _transfer.Manifest.WaitBeyondAsync(ConsentEntries - 1, patience.Token).AsTask();
-        await Task.WhenAny(waited, enough, _transfer.Manifest.Complete).ConfigureAwait(false);
+        await Task.WhenAny(waited, enough, _held.Task, _transfer.Manifest.Complete).ConfigureAwait(false);
         await patience.CancelAsync().ConfigureAwait(false);
         await Task.WhenAll(waited, enough).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         cancellationToken.ThrowIfCancellationRequested();

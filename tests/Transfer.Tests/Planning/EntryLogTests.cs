@@ -67,6 +67,16 @@ public sealed class EntryLogTests
     }
 
     [Fact]
+    public void It_tells_its_memory()
+    {
+        var random = new Random(5);
+        EntryLog log = Fill(Enumerable.Range(0, 4096).Select(i => Make((uint)i, random, longest: 30)));
+        long sum = 0;
+        for (uint next = 0; next < log.Count;) sum += log.PageFrom(next, out next).Length;
+        Assert.Equal(sum, log.MemoryHeld);
+    }
+
+    [Fact]
     public void There_is_nothing_behind_the_last_entry()
     {
         EntryLog log = Fill([Make(0, new Random(3), 5)]);

@@ -133,6 +133,14 @@ public sealed class ManifestValidatorTests
     }
 
     [Fact]
+    public void Folders_that_only_paths_tell_of_count_as_memory()
+    {
+        long before = _validator.MemoryHeld;
+        File(string.Join('/', Enumerable.Repeat("d", 255)));
+        Assert.InRange(_validator.MemoryHeld - before, 255 * 16, 255 * 16 * 8);
+    }
+
+    [Fact]
     public void A_path_may_stand_only_once()
     {
         File("a");

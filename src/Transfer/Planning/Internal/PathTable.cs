@@ -29,6 +29,7 @@ internal sealed class PathTable
 {
     private const int PartBits = 10;
     private const int FirstSlots = 4;
+    private const long SlotBytes = 16;
     private const ulong UseMask = 3;
     private const ulong FoldedLowMask = ~((1UL << 34) - 1);
 
@@ -38,6 +39,9 @@ internal sealed class PathTable
     // Low & UseMask = 0 is free.
     private readonly Slot[]?[] _parts = new Slot[1 << PartBits][];
     private readonly int[] _counts = new int[1 << PartBits];
+
+    /// <summary>Memory taken, in bytes.</summary>
+    public long MemoryHeld { get; private set; }
 
     /// <summary>A path's key.</summary>
     internal readonly record struct Key(ulong FoldedHigh, ulong FoldedLow, uint Exact);
@@ -65,11 +69,17 @@ internal sealed class PathTable
     public void Set(Key key, PathUse use)
     {
         int part = PartOf(key);
-        Slot[] slots = _parts[part] ??= new Slot[FirstSlots];
-        if (_counts[part] >= slots.Length * 3L / 4) slots = _parts[part] = Grow(slots);
+        if (_parts[part] is not { } slots) slots = Renew(part, new Slot[FirstSlots]);
+        if (_counts[part] >= slots.Length * 3L / 4) slots = Renew(part, Grow(slots));
         ref Slot slot = ref slots[Probe(slots, key)];
         if ((slot.Low & UseMask) == 0) _counts[part]++;
         slot = new Slot(key.FoldedHigh, key.FoldedLow | (ulong)key.Exact << 2 | (ulong)use);
+    }
+
+    private Slot[] Renew(int part, Slot[] slots)
+    {
+        MemoryHeld += (slots.Length - (_parts[part]?.Length ?? 0)) * SlotBytes;
+        return _parts[part] = slots;
     }
 
     private static int PartOf(Key key) => (int)(key.FoldedHigh >> (64 - PartBits));
