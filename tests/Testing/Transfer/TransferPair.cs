@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using FastShare.Transfer;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Sessions;
@@ -16,6 +17,8 @@ internal sealed class TransferPair : IAsyncDisposable
     private readonly string _root = Directory.CreateTempSubdirectory("fastshare-test-").FullName;
     private readonly List<TransferEngine> _engines = [];
     private readonly TransferInstruments? _instruments;
+    private readonly Channel<FastShare.Transfer.Transfer> _incoming = Channel.CreateUnbounded<FastShare.Transfer.Transfer>();
+    private readonly List<Task> _watching = [];
 
     public TransferPair(ConsentPolicy? consent = null, IncomingLimits? limits = null, TimeProvider? time = null, TransferInstruments? instruments = null)
     {
@@ -87,12 +90,9 @@ internal sealed class TransferPair : IAsyncDisposable
     public FastShare.Transfer.Transfer Send(TransferSource source, SendOptions? options = null) =>
         Sender.Send(ReceiverNode.LocalPeer, source, options ?? new SendOptions());
 
-    /// <summary>The first transfer that arrives from now on or is under way.</summary>
-    public async Task<FastShare.Transfer.Transfer> IncomingAsync(CancellationToken cancellationToken)
-    {
-        await foreach (FastShare.Transfer.Transfer transfer in Receiver.Incoming.WatchAsync(cancellationToken)) return transfer;
-        throw new InvalidOperationException("no transfer came");
-    }
+    /// <summary>The next transfer that came or comes, in the order of coming: one that has ended by now, too.</summary>
+    public async Task<FastShare.Transfer.Transfer> IncomingAsync(CancellationToken cancellationToken) =>
+        await _incoming.Reader.ReadAsync(cancellationToken);
 
     /// <summary>Differences between what was sent and what arrived, one a line; empty: none.</summary>
     public string Differences()
@@ -106,6 +106,7 @@ internal sealed class TransferPair : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         foreach (TransferEngine engine in _engines.ToArray()) await engine.DisposeAsync();
+        await Task.WhenAll(_watching);
         await SenderNode.WhenIdleAsync();
         await ReceiverNode.WhenIdleAsync();
         Directory.Delete(_root, recursive: true);
@@ -136,6 +137,13 @@ internal sealed class TransferPair : IAsyncDisposable
         node.Handle(TransferProtocol.ControlId, engine.Incoming.ServeControlAsync);
         node.Handle(TransferProtocol.DataId, engine.Incoming.ServeDataAsync);
         _engines.Add(engine);
+        _watching.Add(WatchAsync(engine));
         return engine;
+    }
+
+    // From before anything can come: what ends at once is announced to nobody who looks later.
+    private async Task WatchAsync(TransferEngine engine)
+    {
+        await foreach (FastShare.Transfer.Transfer transfer in engine.Incoming.WatchAsync(CancellationToken.None)) _incoming.Writer.TryWrite(transfer);
     }
 }
