@@ -26,6 +26,7 @@ case "$(uname -sm)" in
   *) rid= ;;
 esac
 if [ -n "$rid" ]; then
-  dotnet publish -c Release -r "$rid" -p:PublishAot=true -o artifacts/native tools/FastShare.Cli ||
+  { dotnet publish -c Release -r "$rid" -p:PublishAot=true -o artifacts/native tools/FastShare.Cli &&
+    dotnet publish -c Release -r "$rid" -p:PublishAot=true -o artifacts/load perf/Load; } ||
     echo "no native executable (it needs gcc or clang): measuring the build's output" >&2
 fi

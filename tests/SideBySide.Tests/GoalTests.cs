@@ -44,6 +44,26 @@ public sealed class GoalTests
     }
 
     [Fact]
+    public void The_limit_of_many_receivers_is_what_the_limit_program_keeps_of_its_own_rate_with_one()
+    {
+        ScenarioResult receivers = Figures.Scenario(
+            "concurrent receivers of one sender, memory to memory",
+            Figures.Row(LoadRows.Name(Goals.Own, 1), 1, 1), Figures.Row(LoadRows.Name(Goals.Own, 64), 2, 2),
+            Figures.Row(LoadRows.Name(LimitRows.Memory, 1), 0.6, 0.6), Figures.Row(LoadRows.Name(LimitRows.Memory, 64), 0.8, 0.8));
+        Goal goal = Find([receivers], $"{LoadRows.Name(Goals.Own, 64)} ÷ {LoadRows.Name(Goals.Own, 1)}");
+        Assert.Equal(("0.50 × (0.50–0.50)", false), (goal.Measured, goal.Met));
+        Assert.Equal(("0.75 × (0.75–0.75)", false), (goal.Limit, goal.LimitMeets));
+    }
+
+    [Fact]
+    public void The_memory_of_64_receivers_is_bounded_like_that_of_one()
+    {
+        ScenarioResult receivers = Figures.Scenario("concurrent receivers of one sender, memory to memory", Figures.Row(LoadRows.Name(Goals.Own, 64), 1));
+        Goal goal = Find([receivers], "peak memory of a process, 64 receivers");
+        Assert.Equal(("≤ 150 MiB", "10.00 MiB (10.00–10.00)", true), (goal.Wanted, goal.Measured, goal.Met));
+    }
+
+    [Fact]
     public void Steady_state_is_what_the_allocation_goal_asks_for()
     {
         RowResult row = Figures.Reference(Goals.Verified, 1, 1, 1).With(FastShareNodes.Allocated, 9, 9, 9).With(FastShareNodes.AllocatedSteadily, 0.5, 2, 0.75);

@@ -51,6 +51,27 @@ public sealed class RunnerTests : IDisposable
     }
 
     [Fact]
+    public async Task The_limit_program_serves_one_and_many_receivers_to_the_last_byte()
+    {
+        using RunnerProcess runner = Start("--only", "limit: AEGIS-128L and socket, ", "--rounds", "1");
+        await runner.WaitAsync();
+        Assert.True(runner.ExitCode == 0, runner.Output); // each record was opened, and as many bytes came as were asked for
+        using JsonDocument results = Results();
+        Assert.Empty(results.RootElement.GetProperty("failed").EnumerateArray());
+        JsonElement scenario = Assert.Single(results.RootElement.GetProperty("scenarios").EnumerateArray());
+        JsonElement[] rows = [.. scenario.GetProperty("rows").EnumerateArray()];
+        Assert.Equal(
+            ["limit: AEGIS-128L and socket, 1 receiver", "limit: AEGIS-128L and socket, 64 receivers", "limit: AEGIS-128L and socket, 8 receivers"],
+            rows.Select(row => row.GetProperty("name").GetString()).Order(StringComparer.Ordinal));
+        Assert.All(rows, row =>
+        {
+            JsonElement sample = Assert.Single(row.GetProperty("samples").EnumerateArray());
+            Assert.True(sample.GetProperty("seconds").GetDouble() > 0);
+            Assert.True(sample.GetProperty("figures").GetProperty("% between receivers").GetDouble() >= 0);
+        });
+    }
+
+    [Fact]
     public async Task A_row_that_fails_is_told_everywhere_and_the_others_go_on()
     {
         Write(Server + "echo 'no <route> to host' >&2; exit 1\n");

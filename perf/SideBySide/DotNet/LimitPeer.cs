@@ -14,7 +14,10 @@ namespace FastShare.SideBySide.DotNet;
 /// </summary>
 internal static class LimitPeer
 {
-    private const int Tag = 32, Prefix = 2, Payload = 65535 - Tag, Record = Prefix + Payload + Tag, Batch = 4, Chunk = 1 << 20;
+    /// <summary>Lengths of a record's parts and of the whole, in bytes, and records to a send.</summary>
+    internal const int Tag = 32, Prefix = 2, Payload = 65535 - Tag, Record = Prefix + Payload + Tag, Batch = 4;
+
+    private const int Chunk = 1 << 20;
 
     private static readonly AeadAlgorithm _cipher = AeadAlgorithm.Aegis128L;
 
@@ -38,9 +41,10 @@ internal static class LimitPeer
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         socket.Connect(IPAddress.Loopback, port);
+        LeavePacing(socket);
         using Microsoft.Win32.SafeHandles.SafeFileHandle? file = source is null ? null : File.OpenHandle(source);
-        using Key key = Key.Import(_cipher, _keyBytes, KeyBlobFormat.RawSymmetricKey);
-        byte[] plain = new byte[Chunk], wire = new byte[Batch * Record], nonce = new byte[_cipher.NonceSize];
+        using Key key = NewKey();
+        byte[] plain = new byte[Chunk], wire = new byte[Batch * Record], nonce = NewNonce();
         if (file is null) new Random(7).NextBytes(plain);
         long start = Stopwatch.GetTimestamp(), sealedBytes = 0;
         BinaryPrimitives.WriteInt64BigEndian(wire, bytes);
@@ -54,11 +58,7 @@ internal static class LimitPeer
                 int length = (int)Math.Min(Payload, bytes - sealedBytes);
                 Span<byte> data = plain.AsSpan(0, length);
                 if (file is not null) Fill(file, data, sealedBytes);
-                Span<byte> target = wire.AsSpan(filled);
-                BinaryPrimitives.WriteUInt16BigEndian(target, (ushort)(length + Tag));
-                BinaryPrimitives.WriteUInt64BigEndian(nonce.AsSpan(nonce.Length - 8), record++);
-                _cipher.Encrypt(key, nonce, [], data, target.Slice(Prefix, length + Tag));
-                filled += Prefix + length + Tag;
+                filled += Seal(key, nonce, record++, data, wire.AsSpan(filled));
                 sealedBytes += length;
             }
 
@@ -73,9 +73,9 @@ internal static class LimitPeer
     {
         using Microsoft.Win32.SafeHandles.SafeFileHandle? file =
             destination is null ? null : File.OpenHandle(destination, FileMode.Create, FileAccess.Write);
-        using Key key = Key.Import(_cipher, _keyBytes, KeyBlobFormat.RawSymmetricKey);
+        using Key key = NewKey();
         var digest = new XxHash128();
-        byte[] wire = new byte[Chunk], chunk = new byte[Chunk + Payload], nonce = new byte[_cipher.NonceSize];
+        byte[] wire = new byte[Chunk], chunk = new byte[Chunk + Payload], nonce = NewNonce();
         int have = 0, at = 0, gathered = 0;
         ReceiveAtLeast(8);
         long bytes = BinaryPrimitives.ReadInt64BigEndian(wire), opened = 0, written = 0;
@@ -86,9 +86,7 @@ internal static class LimitPeer
             int length = BinaryPrimitives.ReadUInt16BigEndian(wire.AsSpan(at)) - Tag;
             ReceiveAtLeast(Prefix + length + Tag);
             Span<byte> message = wire.AsSpan(at + Prefix, length + Tag);
-            BinaryPrimitives.WriteUInt64BigEndian(nonce.AsSpan(nonce.Length - 8), record++);
-            Span<byte> plain = file is null ? message[..length] : chunk.AsSpan(gathered, length);
-            if (!_cipher.Decrypt(key, nonce, [], message, plain)) throw new InvalidOperationException("a record was changed");
+            Open(key, nonce, record++, message, file is null ? message[..length] : chunk.AsSpan(gathered, length));
             at += Prefix + length + Tag;
             opened += length;
             if (file is null) continue;
@@ -119,6 +117,43 @@ internal static class LimitPeer
                 have += received;
             }
         }
+    }
+
+    /// <summary>Cubic instead of a system's BBR, as FastShare does nearby: a timer per burst of segments can be avoided.</summary>
+    internal static void LeavePacing(Socket sender)
+    {
+        const int Tcp = 6, Congestion = 13; // netinet/in.h, linux/tcp.h
+        if (!OperatingSystem.IsLinux()) return;
+        try
+        {
+            sender.SetRawSocketOption(Tcp, Congestion, "cubic"u8);
+        }
+        catch (SocketException)
+        {
+            // A kernel without it keeps what it has.
+        }
+    }
+
+    /// <summary>The key of both sides.</summary>
+    internal static Key NewKey() => Key.Import(_cipher, _keyBytes, KeyBlobFormat.RawSymmetricKey);
+
+    /// <summary>Room for a record's number, which <see cref="Seal"/> and <see cref="Open"/> fill in.</summary>
+    internal static byte[] NewNonce() => new byte[_cipher.NonceSize];
+
+    /// <summary>Writes a whole record and returns its length.</summary>
+    internal static int Seal(Key key, byte[] nonce, ulong record, ReadOnlySpan<byte> data, Span<byte> target)
+    {
+        BinaryPrimitives.WriteUInt16BigEndian(target, (ushort)(data.Length + Tag));
+        BinaryPrimitives.WriteUInt64BigEndian(nonce.AsSpan(nonce.Length - 8), record);
+        _cipher.Encrypt(key, nonce, [], data, target.Slice(Prefix, data.Length + Tag));
+        return Prefix + data.Length + Tag;
+    }
+
+    /// <summary>Opens a record without its prefix; <paramref name="plain"/> may be where it lies.</summary>
+    internal static void Open(Key key, byte[] nonce, ulong record, ReadOnlySpan<byte> message, Span<byte> plain)
+    {
+        BinaryPrimitives.WriteUInt64BigEndian(nonce.AsSpan(nonce.Length - 8), record);
+        if (!_cipher.Decrypt(key, nonce, [], message, plain)) throw new InvalidOperationException("a record was changed");
     }
 
     /// <summary>Reads so much from an offset on.</summary>

@@ -25,6 +25,10 @@ internal static class Peers
             case ["listen", "limit", var destination]: LimitPeer.Listen(destination); return true;
             case ["move", "limit", var port, var bytes]: Tell(LimitPeer.Send(Port(port), Bytes(bytes), source: null)); return true;
             case ["move", "limit", var port, var bytes, var source]: Tell(LimitPeer.Send(Port(port), Bytes(bytes), source)); return true;
+            case ["listen", "many-limit"]: ManyLimitPeer.Listen(); return true;
+            case ["move", "many-limit", var port, var count, var each]:
+                Console.WriteLine(ManyLimitPeer.Receive(Port(port), int.Parse(count, CultureInfo.InvariantCulture), Bytes(each)));
+                return true;
             case ["listen", "small-limit", var destination]: SmallLimitPeer.Listen(destination); return true;
             case ["move", "small-limit", var port, var source]: Tell(SmallLimitPeer.Send(Port(port), source)); return true;
             case ["listen", "plain-limit"]: PlainLimitPeer.Listen(destination: null); return true;

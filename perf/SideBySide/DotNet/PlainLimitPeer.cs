@@ -33,6 +33,7 @@ internal static class PlainLimitPeer
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         socket.Connect(IPAddress.Loopback, port);
+        LimitPeer.LeavePacing(socket);
         using SafeFileHandle? file = source is null ? null : File.OpenHandle(source);
         byte[] chunk = GC.AllocateUninitializedArray<byte>(Chunk, pinned: true);
         if (file is null) new Random(7).NextBytes(chunk);

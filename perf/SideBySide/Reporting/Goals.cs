@@ -38,6 +38,10 @@ internal static class Goals
         [(Small, Verified)] = LimitRows.Small,
     };
 
+    /// <summary>Likewise of rows that are compared with FastShare's own: both sides of the ratio are the limit program's.</summary>
+    private static readonly Dictionary<string, string> _limitsOfReceivers =
+        LoadRows.Counts.ToDictionary(count => LoadRows.Name(Own, count), count => LoadRows.Name(LimitRows.Memory, count));
+
     public static IReadOnlyList<Goal> Of(IReadOnlyList<ScenarioResult> scenarios)
     {
         var goals = new List<Goal>();
@@ -62,6 +66,7 @@ internal static class Goals
         string receivers = "concurrent receivers of one sender, memory to memory", many = LoadRows.Name(Own, 64);
         Faster(receivers, many, LoadRows.Name(Own, 1), 0.9);
         Bound("64 receivers, slowest to fastest", receivers, many, Figure(LoadRows.Spread), MostSpread, "%");
+        Bound("peak memory of a process, 64 receivers", receivers, many, sample => sample.PeakBytes / (double)(1 << 20), MostMib, "MiB");
         Bound("cold start to first byte", Settings.ColdStart.Name, Own, sample => 1000 * sample.Seconds, MostStartMs, "ms");
         return goals;
 
@@ -74,8 +79,11 @@ internal static class Goals
         void Compare(
             string what, string scenario, string own, string other, Func<RowResult, RowResult, double[]> ratios, Func<double, bool> isMet, string wanted)
         {
-            double[] Of(string row) => Row(scenario, row) is { } mine && Row(scenario, other) is { } theirs ? ratios(mine, theirs) : [];
-            double[] limit = _limits.TryGetValue((scenario, own), out string? row) ? Of(row) : [];
+            double[] Of(string row) => Between(row, other);
+            double[] Between(string row, string than) => Row(scenario, row) is { } mine && Row(scenario, than) is { } theirs ? ratios(mine, theirs) : [];
+            double[] limit = _limits.TryGetValue((scenario, own), out string? row) ? Of(row)
+                : _limitsOfReceivers.TryGetValue(own, out string? many) && _limitsOfReceivers.TryGetValue(other, out string? one) ? Between(many, one)
+                : [];
             Add(what, Of(own), isMet, wanted, "×", limit);
         }
 

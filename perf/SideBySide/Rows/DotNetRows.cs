@@ -41,6 +41,10 @@ internal static class DotNetRows
         return seconds;
     }
 
+    /// <summary>What this program tells with other arguments.</summary>
+    public static async Task<string> RunAsync(Meter meter, string[] arguments, CancellationToken cancellationToken) =>
+        (await meter.RunAsync(_self[0], [.. _self[1..], .. arguments], cancellationToken)).Output;
+
     private static (double Seconds, long Allocated) Read(string output)
     {
         string[] words = output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);

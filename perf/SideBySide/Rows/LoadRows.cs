@@ -20,6 +20,7 @@ internal static class LoadRows
     public static void Add(Bench bench)
     {
         AddCurl(bench);
+        AddLimit(bench);
         if (FastShareNodes.Find() is not { } fastshare) return; // told by its own rows
         if (Find() is not { } load)
         {
@@ -41,12 +42,32 @@ internal static class LoadRows
             bench.Add(new Contender(Name("fastshare", count), scenario, [sender], async (meter, token) =>
             {
                 (string output, _) = await meter.RunAsync(load, ["receivers", sender.Address, $"{count}", each], token);
-                using JsonDocument told = JsonDocument.Parse(output);
-                meter.Figures[Spread] = SpreadOf([.. told.RootElement.GetProperty("each").EnumerateArray().Select(e => e.GetDouble())]);
-                meter.Figures[SpreadMeanwhile] = RelativeSpread([.. told.RootElement.GetProperty("whenFirstDone").EnumerateArray().Select(e => e.GetDouble())]);
-                return told.RootElement.GetProperty("seconds").GetDouble();
+                return ReadReceivers(output, meter);
             }));
         }
+    }
+
+    // With what only the unavoidable costs: see ManyLimitPeer.
+    private static void AddLimit(Bench bench)
+    {
+        Scenario scenario = bench.Settings.Receivers;
+        Server sender = DotNetRows.Listen(bench, "many-limit");
+        foreach (int count in Counts)
+        {
+            string each = (scenario.Bytes / count).ToString(CultureInfo.InvariantCulture);
+            bench.Add(new Contender(Name(LimitRows.Memory, count), scenario, [sender], async (meter, token) =>
+                ReadReceivers(await DotNetRows.RunAsync(meter, ["move", "many-limit", sender.Address, $"{count}", each], token), meter)));
+        }
+    }
+
+    /// <summary>Seconds until all receivers had everything, of a line of JSON that they tell; the figures go to the meter.</summary>
+    private static double ReadReceivers(string output, Meter meter)
+    {
+        using JsonDocument told = JsonDocument.Parse(output);
+        double[] All(string name) => [.. told.RootElement.GetProperty(name).EnumerateArray().Select(value => value.GetDouble())];
+        meter.Figures[Spread] = SpreadOf(All("each"));
+        meter.Figures[SpreadMeanwhile] = RelativeSpread(All("whenFirstDone"));
+        return told.RootElement.GetProperty("seconds").GetDouble();
     }
 
     private static void AddRequests(Bench bench, string load)
@@ -110,10 +131,13 @@ internal static class LoadRows
 
     private static double RelativeSpread(double[] values) => 100 * (values.Max() - values.Min()) / values.Average();
 
+    // As FastShareNodes.Find: the native executable where perf/setup.sh could publish one.
     private static string? Find()
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
+            string native = Path.Combine(folder.FullName, "artifacts", "load", "FastShare.Load.Perf");
+            if (File.Exists(native)) return native;
             string built = Path.Combine(folder.FullName, "perf", "Load", "bin", "Release", "net10.0", "FastShare.Load.Perf");
             if (File.Exists(built)) return built;
         }
