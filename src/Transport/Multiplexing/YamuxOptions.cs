@@ -39,7 +39,10 @@ internal sealed class YamuxOptions
     /// </summary>
     public long MaxBufferedBytes { get; init => field = InRange(value, 1 << 20, long.MaxValue, nameof(MaxBufferedBytes)); } = 192 << 20;
 
-    /// <summary>Memory that received, unread data of all connections of the process may take. Default: 1 GiB shared by all.</summary>
+    /// <summary>
+    /// Memory that received, unread data of all connections of the process may take; each connection as much as is then left to the others.
+    /// Default: 1 GiB shared by all.
+    /// </summary>
     public ByteBudget ProcessBuffers { get; init; } = SharedBuffers;
 
     /// <summary>

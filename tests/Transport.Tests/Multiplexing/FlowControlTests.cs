@@ -177,12 +177,22 @@ public sealed class FlowControlTests
         var child = new ByteBudget(80, parent);
         Assert.False(child.TryTake(81));
         Assert.True(parent.TryTake(50));
-        Assert.False(child.TryTake(51));
-        Assert.Equal(0, child.Used);
-        Assert.True(child.TryTake(50));
-        Assert.Equal(100, parent.Used);
-        child.Return(50);
+        Assert.False(child.TryTake(26));
+        Assert.Equal((0, 50), (child.Used, parent.Used));
+        Assert.True(child.TryTake(25)); // as much as it leaves
+        Assert.Equal(75, parent.Used);
+        child.Return(25);
         Assert.Equal(50, parent.Used);
+    }
+
+    [Fact]
+    public void However_many_take_all_they_can_of_a_budget_something_is_left_for_the_next()
+    {
+        var parent = new ByteBudget(1000);
+        ByteBudget[] hoarders = [.. Enumerable.Range(0, 5).Select(_ => new ByteBudget(1000, parent))];
+        for (int round = 0; round < 1000; round++) foreach (ByteBudget hoarder in hoarders) hoarder.TryTake(1);
+        Assert.All(hoarders, hoarder => Assert.InRange(hoarder.Used, 166, 167)); // a sixth each
+        Assert.True(new ByteBudget(1000, parent).TryTake(80));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using FastShare.Transport.Multiplexing;
 using FastShare.Transport.Multiplexing.Internal;
 
@@ -6,6 +7,46 @@ namespace FastShare.Transport.Tests.Multiplexing;
 /// <summary>Remote sides that break the protocol or abuse it: typed errors, bounded memory, and no harm to others.</summary>
 public sealed class YamuxHostilePeerTests
 {
+    [Fact]
+    public async Task Connections_that_fill_all_the_memory_they_get_leave_some_to_the_others()
+    {
+        var options = new YamuxOptions { Pool = ScriptedNode.Pool, ProcessBuffers = new ByteBudget(4 << 20) };
+        var hoarders = new List<ScriptedNode>();
+        for (int i = 0; i < 4; i++)
+        {
+            ScriptedNode hoarder = ScriptedNode.Start(options: options);
+            hoarders.Add(hoarder);
+            // eight full windows that nobody reads
+            for (uint id = 1; id < 17; id += 2)
+            {
+                await hoarder.Peer.SendAsync(FrameType.WindowUpdate, FrameFlags.Syn, id);
+                for (int part = 0; part < 4; part++) await hoarder.Peer.SendAsync(FrameType.Data, FrameFlags.None, id, payload: new byte[64 << 10]);
+            }
+
+            await hoarder.Peer.SendAsync(FrameType.Ping, FrameFlags.Syn, 0, 7);
+            while ((await hoarder.Peer.ReadAsync())!.Value.Header is not { Type: FrameType.Ping, Length: 7 })
+            {
+                // streams that found no room are reset
+            }
+        }
+
+        await using (ScriptedNode honest = ScriptedNode.Start(options: options))
+        {
+            IMuxedStream stream = await honest.OpenFromPeerAsync(1);
+            for (int part = 0; part < 20; part++)
+            {
+                await honest.Peer.SendAsync(FrameType.Data, FrameFlags.None, 1, payload: new byte[10_000]);
+                ReadResult result = await stream.Input.ReadAtLeastAsync(10_000);
+                stream.Input.AdvanceTo(result.Buffer.End);
+            }
+
+            await stream.DisposeAsync();
+        }
+
+        foreach (ScriptedNode hoarder in hoarders) await hoarder.DisposeAsync();
+        Assert.Equal(0, options.ProcessBuffers.Used);
+    }
+
     // The script dials, so it opens odd streams. Stream 1 exists and is accepted.
     public static TheoryData<string, string> Violations => new()
     {

@@ -2,7 +2,10 @@ namespace FastShare.Transport.Multiplexing.Internal;
 
 /// <summary>A bounded number of bytes that many share; optionally part of a larger budget. Thread-safe, lock-free.</summary>
 /// <param name="limit">How many bytes may be taken at once.</param>
-/// <param name="parent">The budget that every byte is taken from as well.</param>
+/// <param name="parent">
+/// The budget that every byte is taken from as well, along with others who do not know each other: each may hold as much as it leaves to all
+/// the rest. So however many hold all they can get, something is left for one that comes later.
+/// </param>
 internal sealed class ByteBudget(long limit, ByteBudget? parent = null)
 {
     private long _used; // interlocked
@@ -16,13 +19,18 @@ internal sealed class ByteBudget(long limit, ByteBudget? parent = null)
     /// <summary>Takes <paramref name="bytes"/>, or nothing at all.</summary>
     public bool TryTake(long bytes)
     {
-        if (Interlocked.Add(ref _used, bytes) > limit || (parent is not null && !parent.TryTake(bytes)))
-        {
-            Interlocked.Add(ref _used, -bytes);
-            return false;
-        }
+        long held = Interlocked.Add(ref _used, bytes);
+        if (held <= limit && (parent is null || parent.TryTakeFor(held, bytes))) return true;
+        Interlocked.Add(ref _used, -bytes);
+        return false;
+    }
 
-        return true;
+    /// <summary>Takes for one of several, who then has <paramref name="held"/>.</summary>
+    private bool TryTakeFor(long held, long bytes)
+    {
+        if (held <= limit - Interlocked.Add(ref _used, bytes)) return true;
+        Interlocked.Add(ref _used, -bytes);
+        return false;
     }
 
     /// <summary>Gives back what was taken.</summary>
