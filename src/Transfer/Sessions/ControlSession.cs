@@ -71,6 +71,9 @@ internal sealed class ControlSession : IAsyncDisposable
         }
     }
 
+    /// <inheritdoc cref="ITransferStream.PingAsync"/>
+    public ValueTask PingAsync(CancellationToken cancellationToken) => _stream.PingAsync(cancellationToken);
+
     /// <summary>Gives up the connection if the other side fell silent: the next attempt needs another one.</summary>
     public async ValueTask AbandonIfSilentAsync()
     {

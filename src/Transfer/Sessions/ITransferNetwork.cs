@@ -61,6 +61,10 @@ internal interface ITransferStream : IDuplexPipe, IAsyncDisposable
     /// <inheritdoc cref="Transport.Multiplexing.IMuxedStream.WidenWindow"/>
     void WidenWindow(int bytes);
 
+    /// <summary>An answer to a ping over the connection beneath; the ping may have been under way already, and is then shared.</summary>
+    /// <exception cref="TransportException">The connection is lost.</exception>
+    ValueTask PingAsync(CancellationToken cancellationToken);
+
     /// <summary>Ends both directions at once. Idempotent, never throws.</summary>
     void Reset();
 
@@ -135,6 +139,8 @@ internal sealed class SwarmNetwork(Swarm swarm) : ITransferNetwork
         public PipeWriter Output => stream.Output;
 
         public void WidenWindow(int bytes) => stream.WidenWindow(bytes);
+
+        public ValueTask PingAsync(CancellationToken cancellationToken) => stream.Connection.BeatAsync(cancellationToken);
 
         public void Reset() => stream.Reset();
 

@@ -189,10 +189,11 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
 
     /// <summary>
     /// Whether the sender of a transfer is connected and says something from now on. One that crashed is noticed only when its connection
-    /// is, so its last words do not count.
+    /// is, and what it said before may take long to get here, or to be read here: it has to answer first.
     /// </summary>
     private async Task<bool> IsAliveAsync(LiveTransfer live, CancellationToken cancellationToken)
     {
+        if (!await AnswersAsync(live, cancellationToken).ConfigureAwait(false)) return false;
         long start = _time.GetTimestamp();
         while (true)
         {
@@ -202,6 +203,34 @@ internal sealed partial class IncomingTransfers : IAsyncDisposable
             if (attempt is null || waited >= Doubtful) return false;
             if (attempt.Silence + LastWords < waited) return true;
             await Task.Delay(LastWords / 2, _time, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// Whether the sender answers what it is asked from now on, or at least speaks all the time: an answer has to wait behind what was sent before.
+    /// </summary>
+    private async Task<bool> AnswersAsync(LiveTransfer live, CancellationToken cancellationToken)
+    {
+        ReceiveAttempt? attempt;
+        lock (_gate) attempt = live.Attempt;
+        if (attempt is null) return false;
+        using var deadline = new CancellationTokenSource(Doubtful, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, deadline.Token);
+        try
+        {
+            // The first answer may be to an earlier ping. By the next time that one is no longer fresh enough to be had again.
+            await attempt.PingAsync(either.Token).ConfigureAwait(false);
+            await Task.Delay(LastWords, _time, either.Token).ConfigureAwait(false);
+            await attempt.PingAsync(either.Token).ConfigureAwait(false);
+            return true;
+        }
+        catch (TransportException)
+        {
+            return false;
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return attempt.Silence < Doubtful / 2;
         }
     }
 

@@ -84,6 +84,9 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     /// <summary>How long the sender has been silent on this connection.</summary>
     public TimeSpan Silence => _control.Liveness.Silence;
 
+    /// <inheritdoc cref="ITransferStream.PingAsync"/>
+    public ValueTask PingAsync(CancellationToken cancellationToken) => _control.PingAsync(cancellationToken);
+
     /// <summary>Whether everything was settled and finished.</summary>
     public bool IsComplete => _complete.Task.IsCompleted;
 

@@ -34,6 +34,9 @@ internal sealed class MemoryLink
     /// <summary>What the link says its round trip takes; default: it does not say.</summary>
     public TimeSpan? RoundTripTime { get; set; }
 
+    /// <summary>The other side has died: what it sent goes on arriving, but no ping is answered until the link breaks.</summary>
+    public bool IsUnanswered { get; set; }
+
     /// <summary>What stands for the socket beneath it; default: there is none.</summary>
     public ISocketTuning? Socket { get; set; }
 

@@ -51,6 +51,12 @@ internal sealed class MemoryNetwork
         foreach (MemoryLink link in Links()) link.Break();
     }
 
+    /// <summary>Further streams go over new links; what goes over the old ones is not disturbed.</summary>
+    public void ForgetLinks()
+    {
+        lock (_gate) _links.Clear();
+    }
+
     private MemoryLink[] Links()
     {
         lock (_gate) return [.. _links.Values, .. _private];

@@ -63,6 +63,21 @@ internal sealed class MemoryStreamEnd : ITransferStream, ITransferPath
     {
     }
 
+    public async ValueTask PingAsync(CancellationToken cancellationToken)
+    {
+        using var any = CancellationTokenSource.CreateLinkedTokenSource(_link.Broken, cancellationToken);
+        try
+        {
+            if (_link.IsUnanswered) await Task.Delay(Timeout.Infinite, any.Token);
+            await _link.WaitWhileStalledAsync("ping", any.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+        }
+
+        if (_link.IsBroken) throw MemoryLink.Lost();
+    }
+
     public void Reset() => _reset.Cancel();
 
     public ValueTask AbandonConnectionAsync()

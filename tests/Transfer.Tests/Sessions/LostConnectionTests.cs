@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using FastShare.Testing;
 using FastShare.Testing.Storage;
 using FastShare.Testing.Transfer;
@@ -179,6 +180,38 @@ public class LostConnectionTests
         await second.ExpectAsync(MessageType.Accept);
         PlanMessage plan = PlanMessage.Parse((await second.ExpectAsync(MessageType.Plan)).Body);
         Assert.Equal([new ChunkRange(1, 1)], Assert.Single(plan.Exceptions).Ranges);
+    }
+
+    [Fact]
+    public async Task A_new_run_takes_over_from_one_that_died_although_its_last_words_still_come()
+    {
+        var time = new FakeTimeProvider();
+        MemoryLink? old = null;
+        await using var pair = new TransferPair(time: time);
+        pair.Network.LinkMade = link => old ??= link;
+        await using var first = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer);
+        UInt128 session = await first.OfferFilesAsync(2 * MiB);
+        PipeWriter lane = await first.AttachAsync(session);
+        Transfer died = await pair.IncomingAsync(CancellationToken.None);
+
+        // What was on its way when the process died comes bit by bit. Then the connection ends.
+        old!.IsUnanswered = true;
+        pair.Network.ForgetLinks();
+        await using var second = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer);
+        await second.OfferAsync(instance: 8);
+        await second.SendManifestAsync(new ManifestEntry(0, EntryKind.File, "file0", 2 * MiB, 0x1A4, 1_000_000_000, null));
+        for (int i = 0; i < 20; i++)
+        {
+            if (i == 10) await ScriptedSender.SendChunkAsync(lane, 0, 0, new byte[MiB]);
+            else await first.SendRawAsync(MessageType.KeepAlive, []);
+            while (!first.IsHeard) await Task.Delay(1, TestContext.Current.CancellationToken);
+            time.Advance(TimeSpan.FromMilliseconds(100));
+        }
+
+        old.Break();
+        await second.ExpectAsync(MessageType.Accept);
+        await second.ExpectAsync(MessageType.Plan);
+        Assert.Equal(TransferError.ConnectionLost, (await Assert.ThrowsAsync<TransferException>(() => died.Completion)).Error);
     }
 
     private static void AddTree(TransferPair pair)

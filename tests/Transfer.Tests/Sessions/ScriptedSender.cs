@@ -108,6 +108,9 @@ internal sealed class ScriptedSender(MemoryNode node, PeerId receiver) : IAsyncD
         return await done;
     }
 
+    /// <summary>Whether the receiver has consumed what was said so far.</summary>
+    public bool IsHeard => ((MemoryStreamEnd)_control!).IsConsumed;
+
     public async Task CloseAsync() => await _control!.Output.CompleteAsync();
 
     /// <summary>Waits until the receiver has written this many bytes; it tells only later that a small file is published.</summary>
