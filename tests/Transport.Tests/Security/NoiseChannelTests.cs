@@ -169,8 +169,8 @@ public sealed class NoiseChannelTests
 
         Assert.Equal(0, pool.RentedBlocks); // batches of bulk too are sealed into a block that serves all connections
         for (int i = 0; i < 4; i++) Assert.Equal(data, await ReadAsync(receiver, data.Length));
-        Assert.True(right.ReceiveSizes.Count < 14, $"{right.ReceiveSizes.Count} receives");
-        Assert.Contains(right.ReceiveSizes, size => size >= 512 << 10);
+        Assert.True(right.ReceiveSizes.Count < 26, $"{right.ReceiveSizes.Count} receives");
+        Assert.InRange(right.ReceiveSizes.Max(), 192 << 10, 256 << 10); // no more: many busy connections have that much each
 
         await WriteAsync(sender, RandomBytes(10));
         await ReadAsync(receiver, 10);
