@@ -22,6 +22,7 @@ internal sealed partial class IncomingTransfer
         Channel.CreateUnbounded<IncomingFile>(new UnboundedChannelOptions { SingleReader = true }); // bounded by the files staged
 
     private readonly ConcurrentQueue<IncomingFile> _awaitingManifest = new();
+    private EntrySet _emptyAwaitingManifest = new(); // guarded by _gate: empty files that have ended
     private readonly Pulse _room = new();
     private readonly CancellationTokenSource _stop = new();
     private Task _workers = Task.CompletedTask; // written once, with _store
@@ -68,10 +69,31 @@ internal sealed partial class IncomingTransfer
         _complete.Writer.TryWrite(file);
     }
 
-    /// <summary>Queues what was complete before the manifest was.</summary>
-    public void PublishAwaiting()
+    /// <summary>Queues what was complete before the manifest was. Blocks, as <see cref="EndFile"/> does.</summary>
+    public void PublishAwaiting(CancellationToken cancellationToken = default)
     {
         while (_awaitingManifest.TryDequeue(out IncomingFile? file)) Publish(file);
+        EntrySet empty;
+        lock (_gate) (empty, _emptyAwaitingManifest) = (_emptyAwaitingManifest, new EntrySet());
+        foreach (uint id in empty.All())
+        {
+            // those that are left out are asked for again by the next connection
+            cancellationToken.ThrowIfCancellationRequested();
+            if (EndFile(new FileEnd(id, 0, RootOfNothing), uint.MaxValue) is { } file) Publish(file);
+        }
+    }
+
+    /// <summary>
+    /// Puts off an empty file until the manifest is complete, if it is not. Its end comes on the manifest's own stream, which cannot wait, and
+    /// any number of them may: so none is opened before it can be published.
+    /// </summary>
+    private bool PutOff(in FileEnd end)
+    {
+        if (Manifest.IsComplete) return false;
+        lock (_gate) _emptyAwaitingManifest.Add(end.Id);
+        // The manifest may have ended in between.
+        if (Manifest.IsComplete) PublishAwaiting();
+        return true;
     }
 
     /// <summary>Complete files that wait for the manifest's end.</summary>

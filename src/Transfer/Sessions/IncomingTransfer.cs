@@ -17,6 +17,8 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     /// <summary>Files that may be open at once: many times what an honest sender's lanes can have on their way.</summary>
     private const int MaxOpenFiles = 512;
 
+    private static readonly UInt128 RootOfNothing = Digester.Of([]);
+
     private readonly ConcurrentDictionary<uint, IncomingFile> _begun = new();
     private readonly Lock _gate = new();
     private readonly RejectedFiles _failures = new(); // guarded by _gate
@@ -202,6 +204,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         }
 
         if (IsComparing(end.Id)) throw TransferProtocol.Violation($"the sender ended file {end.Id}, which was not asked for yet");
+        if (entry.Size == 0 && end.Chunks == 0 && end.Root == RootOfNothing && PutOff(end)) return null;
         IncomingFile file = Begin(entry);
         if (end.Chunks != file.Chunks || file.Chunks == 1)
         {

@@ -293,7 +293,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     private async Task PublishRegularlyAsync(CancellationToken cancellationToken)
     {
         await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
-        _transfer.PublishAwaiting();
+        _transfer.PublishAwaiting(cancellationToken);
         using var timer = new PeriodicTimer(PublishInterval, _time);
         while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false)) _transfer.PublishPending();
     }
