@@ -160,6 +160,43 @@ public sealed class ManifestPageTests
         }
     }, iter: 50_000);
 
+    [Fact]
+    public void Damaged_pages_give_entries_that_are_kept_as_they_are_or_a_typed_error() => Gen.Select(
+        AnyEntry.Array[1, 20], Gen.Select(Gen.Int[0, 4000], Gen.Byte, Gen.Int[0, 2]).Array[1, 4]).Sample((entries, changes) =>
+    {
+        for (int i = 0; i < entries.Length; i++) entries[i] = entries[i] with { Id = (uint)i };
+        List<byte> page = [.. Encode(entries)];
+        foreach ((int place, byte value, int how) in changes)
+        {
+            int at = place % page.Count;
+            if (how == 0) page[at] = value;
+            else if (how == 1) page.Insert(at, value);
+            else if (page.Count > 1) page.RemoveAt(at);
+        }
+
+        var validator = new ManifestValidator();
+        var log = new EntryLog();
+        var taken = new List<ManifestEntry>();
+        try
+        {
+            List<ManifestEntry> decoded = Decode([.. page]);
+            Assert.Equal(page, Encode(decoded));
+            foreach (ManifestEntry entry in decoded)
+            {
+                validator.Add(entry);
+                log.Add(entry);
+                taken.Add(entry);
+            }
+        }
+        catch (TransferException e)
+        {
+            Assert.True(e.Error is TransferError.ProtocolViolation or TransferError.UnsafeName, e.ToString());
+        }
+
+        Assert.Equal(taken, Enumerable.Range(0, taken.Count).Select(id => log[(uint)id]));
+        Assert.Equal(taken.Sum(entry => entry.AnnouncedBytes), validator.TotalBytes);
+    }, iter: 3000);
+
     private static ReadOnlySequence<byte> Split(byte[] page)
     {
         if (page.Length < 2) return new ReadOnlySequence<byte>(page);
