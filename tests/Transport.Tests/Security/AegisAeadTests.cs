@@ -106,4 +106,29 @@ public sealed class AegisAeadTests
             }
         }
     }
+
+    /// <summary>A process may have 65,530 mappings and dies when it needs one more: connections must not take several each.</summary>
+    [Fact]
+    public void Keys_take_no_memory_mappings_of_their_own()
+    {
+        if (!OperatingSystem.IsLinux()) Assert.Skip("Mappings are counted on Linux.");
+        const int Keys = 1000;
+        int before = File.ReadLines("/proc/self/maps").Count();
+        AegisAead[] keys = [.. Enumerable.Range(0, Keys).Select(_ => new AegisAead(RandomBytes(32)))];
+        int after = File.ReadLines("/proc/self/maps").Count();
+        foreach (AegisAead key in keys) key.Dispose();
+        Assert.True(after - before < Keys, $"{Keys} keys took {after - before} mappings"); // other tests take a few meanwhile
+    }
+
+    [Fact]
+    public void Nothing_is_sealed_with_a_key_that_was_wiped()
+    {
+        var aead = new AegisAead(RandomBytes(32));
+        aead.Dispose();
+        aead.Dispose();
+        byte[] record = new byte[8 + AegisAead.Tag];
+        Assert.Throws<ObjectDisposedException>(() => aead.Seal(0, default, new byte[8], record));
+        Assert.Throws<ObjectDisposedException>(() => aead.TryOpen(0, default, record, new byte[8]));
+        Assert.Equal(new byte[record.Length], record);
+    }
 }

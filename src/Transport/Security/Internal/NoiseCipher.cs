@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using FastShare.Transport.Protocols;
-using NSec.Cryptography;
 using AuthenticationTagMismatchException = System.Security.Cryptography.AuthenticationTagMismatchException;
 using ChaCha20Poly1305 = System.Security.Cryptography.ChaCha20Poly1305;
 
@@ -138,49 +137,6 @@ internal sealed class AesGcmAead(byte[] key) : NoiseAead(Tag)
 
     /// <inheritdoc/>
     public override void Dispose() => _cipher.Dispose();
-}
-
-/// <summary>
-/// AEGIS-128L with its 256-bit tag (draft-irtf-cfrg-aegis-aead), by libsodium. It wants a 128-bit key and a 128-bit nonce: the first half
-/// of Noise's 256-bit key is the key, the second half takes the counter as TLS 1.3 does with its own (RFC 8446, section 5.3): big-endian,
-/// at the right, by exclusive or. So no two connections share nonces, whatever their keys.
-/// </summary>
-internal sealed class AegisAead : NoiseAead
-{
-    /// <summary>Length of the tag, in bytes.</summary>
-    public const int Tag = 32;
-
-    private const int Half = 16;
-
-    private readonly Key _key;
-    private readonly UInt128 _mask;
-
-    public AegisAead(ReadOnlySpan<byte> key)
-        : base(Tag)
-    {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(key.Length, KeyLength);
-        _key = Key.Import(AeadAlgorithm.Aegis128L, key[..Half], KeyBlobFormat.RawSymmetricKey);
-        _mask = BinaryPrimitives.ReadUInt128BigEndian(key[Half..]);
-    }
-
-    /// <inheritdoc/>
-    public override void Seal(ulong nonce, ReadOnlySpan<byte> associatedData, ReadOnlySpan<byte> plaintext, Span<byte> destination)
-    {
-        Span<byte> bytes = stackalloc byte[Half];
-        BinaryPrimitives.WriteUInt128BigEndian(bytes, _mask ^ nonce);
-        AeadAlgorithm.Aegis128L.Encrypt(_key, bytes, associatedData, plaintext, destination[..(plaintext.Length + Tag)]);
-    }
-
-    /// <inheritdoc/>
-    public override bool TryOpen(ulong nonce, ReadOnlySpan<byte> associatedData, ReadOnlySpan<byte> source, Span<byte> plaintext)
-    {
-        Span<byte> bytes = stackalloc byte[Half];
-        BinaryPrimitives.WriteUInt128BigEndian(bytes, _mask ^ nonce);
-        return AeadAlgorithm.Aegis128L.Decrypt(_key, bytes, associatedData, source[..(plaintext.Length + Tag)], plaintext);
-    }
-
-    /// <inheritdoc/>
-    public override void Dispose() => _key.Dispose();
 }
 
 /// <summary>One direction's cipher with its message counter (Noise's CipherState). One caller at a time.</summary>
