@@ -2,6 +2,7 @@ using FastShare.Transfer.Framing;
 using FastShare.Transfer.Scheduling;
 using FastShare.Transfer.Verification;
 using FastShare.Transport;
+using FastShare.Transport.Telemetry;
 
 namespace FastShare.Transfer.Sessions;
 
@@ -28,7 +29,7 @@ internal sealed partial class ReceiveAttempt
     /// <exception cref="TransferException">The lane's number was used before, or there are more than announced.</exception>
     public Task RunLaneAsync(ITransferStream stream, Attach attach)
     {
-        var lane = new ReceiveLane(this, attach.Lane);
+        var lane = new ReceiveLane(this, attach.Lane, stream.Path.Counters);
         lock (_gate)
         {
             if (_lanes.Count >= _offer.Lanes || !_usedLanes.Add(attach.Lane))
@@ -49,7 +50,9 @@ internal sealed partial class ReceiveAttempt
         clock.Enter(TransferStage.Receiving);
         try
         {
-            await new ChunkReceiver(stream.Input, lane, _blocks, clock).RunAsync(stop.Token).ConfigureAwait(false);
+            var receiver = new ChunkReceiver(stream.Input, lane, _blocks, clock);
+            lane.Receiver = receiver;
+            await receiver.RunAsync(stop.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (!stopping.IsCancellationRequested
             && e is OperationCanceledException or TransportException or TransferException { Error: TransferError.ConnectionLost })
@@ -59,6 +62,18 @@ internal sealed partial class ReceiveAttempt
 
         lock (_gate) _lanes.Remove(lane.Number);
         _control.Writer.Post(MessageType.LaneEnded, new LaneCount(lane.Number, lane.Taken));
+    }
+
+    /// <summary>Ends the data streams that stand still (<see cref="Standstill"/>); once a second.</summary>
+    private void CheckLanes()
+    {
+        lock (_gate)
+        {
+            foreach (ReceiveLane lane in _lanes.Values)
+            {
+                if (lane.StandsStill()) lane.Lose();
+            }
+        }
     }
 
     /// <summary>The sender has lost a data stream, which may not have been noticed here yet, or never have arrived.</summary>
@@ -75,10 +90,13 @@ internal sealed partial class ReceiveAttempt
         else lane.Lose();
     }
 
-    /// <summary>One data stream's way to storage. Used by one loop, but for <see cref="Lose"/>.</summary>
-    private sealed class ReceiveLane(ReceiveAttempt attempt, ushort number) : IChunkSink
+    /// <summary>One data stream's way to storage. Used by one loop, but for <see cref="Lose"/> and <see cref="StandsStill"/>.</summary>
+    private sealed class ReceiveLane(ReceiveAttempt attempt, ushort number, ConnectionCounters? connection) : IChunkSink
     {
         private readonly CancellationTokenSource _lost = new(); // holds no timer, so it is not disposed
+        private readonly Standstill _standstill = new(attempt._time);
+        private ChunkReceiver? _receiver;
+        private long _heard; // written by the loop: how often something arrived
         private IncomingFile? _file; // of the chunk that is expected; null: it is of a stream
         private long _confirmed;
         private int _unconfirmedBytes;
@@ -92,9 +110,24 @@ internal sealed partial class ReceiveAttempt
 
         public StageMeter.Clock? Clock { get; set; }
 
+        /// <summary>Set before anything is received.</summary>
+        public ChunkReceiver? Receiver
+        {
+            get => Volatile.Read(ref _receiver);
+            set => Volatile.Write(ref _receiver, value);
+        }
+
         public void Lose() => _ = _lost.CancelAsync();
 
-        public void Heard() => attempt._control.Liveness.Heard();
+        /// <summary>Whether the stream is to be given up. To be called regularly, by one loop.</summary>
+        public bool StandsStill() => _standstill.Check(
+            Receiver?.IsWithinChunk == true, Volatile.Read(ref _heard), connection?.Bytes(ConnectionStage.Receive) ?? 0);
+
+        public void Heard()
+        {
+            Volatile.Write(ref _heard, _heard + 1);
+            attempt._control.Liveness.Heard();
+        }
 
         public bool Expects(in ChunkHeader header)
         {

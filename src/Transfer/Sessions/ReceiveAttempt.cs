@@ -307,6 +307,7 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     /// <summary>A sender that says it has sent everything and sends nothing more of what is missing has lost it on the way; unless the disk is what all wait for.</summary>
     private void CheckMovement()
     {
+        CheckLanes();
         long moved = Transfer.Meter.Moved;
         // Neither has a receiver lost anything that is busy with what came, or that was told to wait.
         if (!_senderEnded || moved != _movedBefore || Volatile.Read(ref _storing) > 0 || _transfer.IsStoring)

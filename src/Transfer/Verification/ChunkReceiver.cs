@@ -43,6 +43,10 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
     private const int BytesAtOnce = 64 << 10;
 
     private readonly Digester _digester = new();
+    private volatile bool _isWithinChunk;
+
+    /// <summary>Whether it waits for the rest of a payload. Thread-safe.</summary>
+    public bool IsWithinChunk => _isWithinChunk;
 
     /// <summary>Runs to the stream's end.</summary>
     /// <exception cref="TransferException"><see cref="TransferError.ConnectionLost"/>: it ended within a chunk; or what the sink
@@ -117,8 +121,7 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ReceiveAsync(ChunkHeader header, CancellationToken cancellationToken)
     {
-        ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
-        sink.Heard();
+        ReadResult result = await ReadPayloadAsync(cancellationToken).ConfigureAwait(false);
         if (result.Buffer.First.Length >= header.Length)
         {
             ReadOnlyMemory<byte> inPlace = result.Buffer.First[..header.Length];
@@ -148,12 +151,21 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
             input.AdvanceTo(piece.End);
             if (filled == payload.Length) break;
             if (result.IsCompleted) throw Truncated();
-            result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
-            sink.Heard();
+            result = await ReadPayloadAsync(cancellationToken).ConfigureAwait(false);
         }
 
         if (_digester.Finish() != header.Digest) sink.Mismatched(header);
         else await sink.StoreAsync(header, payload, cancellationToken).ConfigureAwait(false);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<ReadResult> ReadPayloadAsync(CancellationToken cancellationToken)
+    {
+        _isWithinChunk = true;
+        ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
+        _isWithinChunk = false;
+        sink.Heard();
+        return result;
     }
 
     private void BeginVerifying(int bytes)
@@ -171,8 +183,7 @@ internal sealed class ChunkReceiver(PipeReader input, IChunkSink sink, BlockPool
     {
         while (length > 0)
         {
-            ReadResult result = await input.ReadAsync(cancellationToken).ConfigureAwait(false);
-            sink.Heard();
+            ReadResult result = await ReadPayloadAsync(cancellationToken).ConfigureAwait(false);
             long skipped = Math.Min(length, result.Buffer.Length);
             length -= (int)skipped;
             input.AdvanceTo(result.Buffer.GetPosition(skipped));
