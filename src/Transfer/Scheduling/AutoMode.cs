@@ -154,6 +154,8 @@ internal sealed class AutoMode
 
     private static TimeSpan Judge(TimeSpan? roundTrip) => Longer(TimeSpan.FromSeconds(1), 8 * (roundTrip ?? TimeSpan.Zero));
 
+    private static TimeSpan SlowStart(TimeSpan? roundTrip) => Longer(TimeSpan.FromSeconds(2), 25 * (roundTrip ?? TimeSpan.Zero));
+
     private static TimeSpan Longer(TimeSpan a, TimeSpan b) => a > b ? a : b;
 
     private double Rate => _rateSeconds > 0 ? _rateBytes / _rateSeconds : 0;
@@ -192,7 +194,8 @@ internal sealed class AutoMode
 
     private AutoDecision? ByStarvation(TimeSpan now, in PathMeasurement measured)
     {
-        _starved = measured.IdleShare > Starved ? _starved + 1 : 0;
+        // Where nothing was moved at all everything has been handed out, and the last of it is on its way.
+        _starved = measured.IdleShare > Starved && measured.Bytes > 0 ? _starved + 1 : 0;
         if (_starved < 4 || _plan.Connections <= _leastConnections) return null;
         _starved = 0;
         HoldUp(now);
@@ -233,7 +236,10 @@ internal sealed class AutoMode
                 return ($"{Percent(kernel.Repeated)} of the segments were lost {over}", true, true);
         }
 
-        // Where the kernel tells, it gets the time that a flow needs to reach what holds it back.
+        // Where the kernel tells, a flow gets the time to reach what holds it back: that of a slow start where it takes loss for congestion,
+        // since behind one it grows by a segment or so each round trip, far away for minutes.
+        if (far && measured.Kernel is { IsLossBased: true } && now - _changedAt >= SlowStart(measured.RoundTrip))
+            return ($"congestion control by loss grows slowly {over}", true, true);
         if (far && (measured.Kernel is null || now - _changedAt >= Ramp))
             return ($"one connection may not fill a path {over}", false, true);
         return !far && _processors >= 4 ? ("another connection can use another processor", false, false) : null;

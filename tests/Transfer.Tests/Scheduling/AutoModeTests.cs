@@ -82,6 +82,20 @@ public class AutoModeTests
     }
 
     [Theory]
+    [InlineData(true, 5.1)]
+    [InlineData(false, 12.1)]
+    public void Congestion_control_that_grows_slowly_is_not_waited_for(bool isLossBased, double second)
+    {
+        AutoMode auto = New();
+        var path = new SimulatedPath(auto) { PerConnection = 35e6, IsUnlimited = true, IsLossBased = isLossBased };
+        path.Run(60);
+        Assert.Contains(isLossBased ? "grows slowly" : "may not fill", path.Decisions[0].Why, StringComparison.Ordinal);
+        Assert.Equal(isLossBased ? 4 : 2, path.Decisions[0].Plan.Connections);
+        Assert.True(path.Trace.First(t => t.Connections > 1).At.TotalSeconds < second, $"{path.Trace.First(t => t.Connections > 1)}");
+        Assert.Equal(4, auto.Plan.Connections);
+    }
+
+    [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public void Where_one_connection_fills_the_line_more_are_tried_ever_more_rarely_and_never_kept(bool kernel)
@@ -127,6 +141,19 @@ public class AutoModeTests
         path.Disk = 2e9;
         path.Run(60);
         Assert.InRange(auto.Plan.Connections, 4, 5);
+    }
+
+    [Fact]
+    public void Lanes_that_have_handed_out_their_last_chunk_do_not_wait_for_the_disk()
+    {
+        AutoMode auto = New();
+        var path = new SimulatedPath(auto) { PerConnection = 35e6 };
+        path.Run(10);
+        LanePlan before = auto.Plan;
+        path.Disk = 0;
+        path.Run(10);
+        Assert.Equal(before, auto.Plan);
+        Assert.DoesNotContain(path.Decisions, decision => decision.Why.Contains("disk", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -30,6 +30,9 @@ internal sealed class SimulatedPath(AutoMode auto)
     /// <summary>Whether the kernel tells anything.</summary>
     public bool HasKernel { get; set; } = true;
 
+    /// <summary>Whether what caps a connection is nothing that the kernel tells: its congestion window.</summary>
+    public bool IsUnlimited { get; set; }
+
     /// <summary>Whether a full line makes round trips longer.</summary>
     public bool Queues { get; set; }
 
@@ -60,7 +63,7 @@ internal sealed class SimulatedPath(AutoMode auto)
             var measured = new PathMeasurement(
                 interval, (long)(rate * interval.TotalSeconds), (long)(rate * interval.TotalSeconds / ChunkBytes),
                 Math.Max(0, 1 - Disk / path), IsHeldBack, auto.Plan.Connections, capped || !Queues ? RoundTrip : 1.7 * RoundTrip,
-                HasKernel ? new KernelMeasurement(capped ? 0.9 : 0.05, 0, Repeated, IsLossBased) : null, Shortest,
+                HasKernel ? new KernelMeasurement(capped && !IsUnlimited ? 0.9 : 0.05, 0, Repeated, IsLossBased) : null, Shortest,
                 (long?)(Left -= rate * interval.TotalSeconds));
             Trace.Add((Now, auto.Plan.Connections, rate));
             if (auto.Observe(Now, measured) is { } decision) Decisions.Add(decision);
