@@ -26,6 +26,14 @@ internal static class FastShareNodes
         return (process, await AddressAsync(process, token));
     });
 
+    /// <summary><c>fastshare receive</c> as a person runs it, on loopback: without an event for each file.</summary>
+    public static Server Receive(Bench bench, string command, string folder, bool insecure) => bench.Serve("fastshare receive", async token =>
+    {
+        ChildProcess process = ChildProcess.Start(command, ["receive", folder, .. PlainOptions(insecure), "--yes"]);
+        string told = await process.WaitForLineAsync(l => l.Contains(" --to /ip4/", StringComparison.Ordinal), token);
+        return (process, told.Split(' ').First(word => word.StartsWith("/ip4/", StringComparison.Ordinal)));
+    });
+
     /// <summary>The address at which a node listens.</summary>
     public static async Task<string> AddressAsync(ChildProcess node, CancellationToken cancellationToken)
     {
@@ -35,8 +43,11 @@ internal static class FastShareNodes
     }
 
     /// <summary>The arguments every client call ends with.</summary>
-    public static string[] ClientOptions(bool insecure) =>
-        ["--json", "--ephemeral", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", .. insecure ? (string[])["--insecure"] : []];
+    public static string[] ClientOptions(bool insecure) => ["--json", .. PlainOptions(insecure)];
+
+    /// <summary>Likewise, for one that tells people rather than programs.</summary>
+    public static string[] PlainOptions(bool insecure) =>
+        ["--ephemeral", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", .. insecure ? (string[])["--insecure"] : []];
 
     /// <summary>Sends a path; returns the life of the sending process, and tells the meter what both sides say of themselves.</summary>
     public static async Task<double> SendAsync(
@@ -48,6 +59,19 @@ internal static class FastShareNodes
         (long allocated, long bytes) = await ReadAsync(output, received, meter.Stages, cancellationToken);
         if (bytes > 0) meter.Figures[Allocated] = KibPerMib(allocated, bytes);
         return seconds;
+    }
+
+    /// <summary>Sends a path, unmetered, to a receiver of its own, and tells the meter what both say of themselves.</summary>
+    public static async Task SendAndTellAsync(
+        string fastshare, string path, string folder, bool insecure, Meter meter, CancellationToken cancellationToken)
+    {
+        await using ChildProcess receiver = ChildProcess.Start(
+            fastshare, ["receive", folder, "--yes", "--once", .. ClientOptions(insecure)]);
+        string address = await AddressAsync(receiver, cancellationToken);
+        Task<string> received = receiver.NextLineAsync(IsStatistics, cancellationToken);
+        (string output, _) = await ChildProcess.RunAsync(fastshare, ["send", path, "--to", address, .. ClientOptions(insecure)], cancellationToken);
+        (long allocated, long bytes) = await ReadAsync(output, received, meter.Stages, cancellationToken);
+        if (bytes > 0) meter.Figures[Allocated] = KibPerMib(allocated, bytes);
     }
 
     /// <summary>

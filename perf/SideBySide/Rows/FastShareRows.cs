@@ -69,15 +69,30 @@ internal static class FastShareRows
                 return FastShareNodes.SendTwoSizesAsync(fastshare, bench.Half, bench.Source, server, insecure, meter, token);
             },
         });
-        if (bench.Settings.SmallFiles == 0) return;
+        if (bench.Settings.SmallFiles > 0) AddTree(bench, fastshare, name, insecure);
+    }
+
+    // Nobody else's row tells a line for each file to whoever reads it, on the same two cores.
+    private static void AddTree(Bench bench, string fastshare, string name, bool insecure)
+    {
+        string folder = Path.Combine(bench.Work, insecure ? "in-tree-plain" : "in-tree-noise");
+        Server server = FastShareNodes.Receive(bench, fastshare, folder, insecure);
         bench.Add(new Contender(name, bench.Settings.Small, [server], async (meter, token) =>
         {
             Bench.Empty(folder);
-            double seconds = await FastShareNodes.SendAsync(fastshare, bench.Tree, server, insecure, meter, token);
+            (_, double seconds) = await meter.RunAsync(
+                fastshare, ["send", bench.Tree, "--to", server.Address, .. FastShareNodes.PlainOptions(insecure)], token);
             bench.CheckTree(name, folder);
             return seconds;
         })
-        { IsReference = !insecure });
+        {
+            IsReference = !insecure,
+            AfterwardsAsync = async (meter, token) =>
+            {
+                Bench.Empty(folder);
+                await FastShareNodes.SendAndTellAsync(fastshare, bench.Tree, folder, insecure, meter, token);
+            },
+        });
     }
 
     // The receiver syncs every file before it gets its name, and its folder after, wherever it stands.
