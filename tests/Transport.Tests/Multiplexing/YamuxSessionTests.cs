@@ -26,7 +26,7 @@ public sealed class YamuxSessionTests
     {
         await using ScriptedNode node = ScriptedNode.Start();
         node.Peer.AnswersPings = false;
-        foreach (int milliseconds in new[] { 100, 40, 80 }) // slow while code is cold, then the path
+        foreach (int milliseconds in new[] { 100, 40, 80, 60 }) // slow while code is cold, then the path
         {
             (YamuxHeader ping, _) = (await node.Peer.ReadAsync())!.Value;
             node.Time.Advance(TimeSpan.FromMilliseconds(milliseconds));

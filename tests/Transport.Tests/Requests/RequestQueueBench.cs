@@ -45,11 +45,23 @@ internal sealed class RequestQueueBench
         return request;
     }
 
-    public Link Up()
+    public Link Up() => Up(new Link());
+
+    public Link Up(Link link)
     {
-        var link = new Link();
         Do(steps => Queue.ConnectionUp(Peer, link, Now, steps));
         return link;
+    }
+
+    /// <summary>A connection is up, takes what is queued, and is lost before any of it is begun.</summary>
+    public void UpAndLost()
+    {
+        int before = Flights.Count;
+        Link link = Up();
+        link.IsLive = false;
+        foreach (RequestFlight<Link> flight in Flights.Skip(before).ToArray())
+            Fail(flight, RequestFailure.ConnectionClosed, FlightReach.NotBegun);
+        Down(link);
     }
 
     public void Down(Link link)

@@ -154,6 +154,55 @@ public sealed class RequestQueueTests
     }
 
     [Fact]
+    public void A_connection_told_of_when_it_is_over_wakes_nobody()
+    {
+        QueuedRequest<Link> request = _bench.Begin();
+        _bench.UpAndLost();
+        _bench.UpAndLost();
+        Assert.Equal(RequestState.BackingOff, request.State);
+        int wishes = _bench.Wishes.Count;
+        var late = new Link { IsLive = false };
+        _bench.Down(late);
+        _bench.Up(late);
+        Assert.Equal((RequestState.BackingOff, wishes), (request.State, _bench.Wishes.Count));
+        Assert.Equal(0, _bench.Queue.ConnectionCount(_bench.Peer));
+    }
+
+    [Fact]
+    public void Nobody_has_a_peer_dialed_without_pause_that_ends_every_connection()
+    {
+        var bench = new RequestQueueBench(new RequestProtocolOptions { MaxConcurrentStreams = 1 });
+        for (int i = 0; i < 50; i++) bench.Begin(); // all but one get no turn
+        for (int i = 0; i < 100 && bench.Now < TimeSpan.FromSeconds(5); i++)
+        {
+            if (bench.Wishes.Count == bench.EndedWishes.Count) bench.Tick(bench.Queue.NextDue.TotalSeconds);
+            bench.UpAndLost();
+            bench.Begin(); // nor has a new one
+        }
+
+        Assert.Equal(TimeSpan.FromSeconds(5).TotalSeconds, bench.Now.TotalSeconds, 1.0);
+        Assert.InRange(bench.Wishes.Count, 5, 20);
+    }
+
+    [Fact]
+    public void The_pause_after_lost_connections_ends_with_news_of_the_peer_and_with_a_response()
+    {
+        _bench.Begin();
+        _bench.UpAndLost();
+        _bench.UpAndLost();
+        int wishes = _bench.Wishes.Count;
+        _bench.Found();
+        Assert.Equal(wishes + 1, _bench.Wishes.Count);
+        Link link = _bench.Up();
+        _bench.Succeed(_bench.Flights[^1]);
+        _bench.Begin();
+        link.IsLive = false;
+        _bench.Fail(_bench.Flights[^1], RequestFailure.ConnectionClosed, FlightReach.NotBegun);
+        _bench.Down(link);
+        Assert.Equal(wishes + 2, _bench.Wishes.Count); // the first of a new row
+    }
+
+    [Fact]
     public void A_request_that_lost_connection_after_connection_does_not_pause_while_another_is_up()
     {
         QueuedRequest<Link> request = _bench.Begin();

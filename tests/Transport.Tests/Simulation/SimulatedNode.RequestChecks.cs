@@ -83,7 +83,7 @@ internal sealed partial class SimulatedNode
         {
             RequestStage.Queued => !isUnderWay && (!request.IsAccepted || !isDialing),
             RequestStage.Dialing => !isUnderWay && isDialing,
-            RequestStage.BackingOff => !isUnderWay && (request.Attempts > 0 || request.Detours > 0),
+            RequestStage.BackingOff => !isUnderWay && (request.Attempts > 0 || _lost.GetValueOrDefault(request.Peer) > 1),
             _ => isUnderWay && error.Stage == request.Exchange!.Flight.Stage,
         };
         if (!isTrue) throw new InvariantException($"{request} of {this} did not spend its last time in {error.Stage}");

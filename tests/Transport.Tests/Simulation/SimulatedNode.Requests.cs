@@ -1,3 +1,4 @@
+using FastShare.Transport.Identity;
 using FastShare.Transport.Requests;
 using FastShare.Transport.Requests.Internal;
 
@@ -10,6 +11,8 @@ internal sealed partial class SimulatedNode
     private readonly Dictionary<ConnectionWish<SimulatedEnd>, SimulatedCaller?> _wishes = []; // those that stand
     private readonly Dictionary<SimulatedEnd, int> _inFlight = [];
     private readonly HashSet<TransportException> _dialErrors = []; // what wishes really ended with
+    private readonly Dictionary<PeerId, int> _lost = []; // connections in a row that brought no response
+    private readonly HashSet<SimulatedEnd> _counted = []; // those of them that requests were on
     private VirtualTime.PlannedEvent? _requestTimer;
     private TimeSpan _armed; // what the timer is set for
     private long _lastId;
@@ -48,6 +51,7 @@ internal sealed partial class SimulatedNode
         SimulatedRequest request = exchange.Request;
         bool isResult = false;
         Land(exchange);
+        _lost.Remove(request.Peer);
         Carry(steps => isResult = Line.Succeeded(exchange.Flight, World.Time.Now, steps));
         World.Trace.Write($"{this}: {request} is answered on {exchange.End}{(isResult ? "" : ", too late")}");
         if (isResult == request.IsOver)
@@ -61,6 +65,7 @@ internal sealed partial class SimulatedNode
     {
         World.Trace.Write($"{this}: {exchange.Request} fails on {exchange.End}: {failure}, {reach}");
         Land(exchange);
+        if (failure == RequestFailure.ConnectionClosed && _counted.Add(exchange.Flight.Connection)) CountLost(exchange.Request.Peer);
         Carry(steps => Line.Failed(exchange.Flight, failure, reach, World.Time.Now, steps));
     }
 
@@ -152,7 +157,17 @@ internal sealed partial class SimulatedNode
     {
         if (!_wishes.Remove(wish)) return; // ended meanwhile
         if (caller.Error is not null) _dialErrors.Add(caller.Error);
-        if (caller.Connection is { IsLive: true }) caller.Connection.IsKnown = true;
+        if (caller.Connection is { IsLive: true })
+        {
+            caller.Connection.IsKnown = true;
+        }
+        else if (caller.Connection is not null)
+        {
+            CountLost(wish.Peer);
+            foreach (SimulatedRequest request in _requests.Where(r => r.Peer == wish.Peer && r.State == RequestState.Queued))
+                request.Suffer(RequestFailure.ConnectionClosed);
+        }
+
         if (caller.Connection is { } connection) Carry(steps => Line.Connected(wish, connection, World.Time.Now, steps));
         else Carry(steps => Line.NotConnected(wish, caller.Error!, World.Time.Now, steps));
     }
@@ -174,6 +189,8 @@ internal sealed partial class SimulatedNode
         request.Exchange = new SimulatedExchange(this, request, flight);
         request.Exchange.Start();
     }
+
+    private void CountLost(PeerId peer) => _lost[peer] = _lost.GetValueOrDefault(peer) + 1;
 
     private void Land(SimulatedExchange exchange)
     {

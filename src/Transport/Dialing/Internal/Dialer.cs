@@ -166,8 +166,7 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
                         attempts[step.Target!].Admit();
                         break;
                     case DialStepKind.Wait:
-                        SetTimer(timer, step.Until, now);
-                        if (Now >= step.Until) break; // time went on before the timer was set
+                        if (!SetTimer(timer, step.Until)) break;
                         await dial.Changed.WaitAsync().ConfigureAwait(false);
                         break;
                     case DialStepKind.Settled:
@@ -199,12 +198,22 @@ internal sealed class Dialer<TConnection> : IAsyncDisposable
         }
     }
 
-    private static void SetTimer(ITimer timer, TimeSpan until, TimeSpan now)
+    // False: it is that late already.
+    private bool SetTimer(ITimer timer, TimeSpan until)
     {
-        // A timer that fires early by its own rounding would make the loop spin; one that is set beyond its reach would throw.
-        double wait = Math.Ceiling(Math.Max(1, (until - now).TotalMilliseconds));
-        timer.Change(
-            wait < int.MaxValue ? TimeSpan.FromMilliseconds(wait) : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        TimeSpan now;
+        do
+        {
+            now = Now;
+            if (now >= until) return false;
+            // A timer that fires early by its own rounding would make the loop spin; one that is set beyond its reach would throw.
+            double wait = Math.Ceiling(Math.Max(1, (until - now).TotalMilliseconds));
+            timer.Change(
+                wait < int.MaxValue ? TimeSpan.FromMilliseconds(wait) : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
+        while (Now - now >= TimeSpan.FromMilliseconds(1)); // time went on before the timer was set: it would be late by that
+
+        return true;
     }
 
     // Never faults: the outcome goes to the table.

@@ -1,5 +1,3 @@
-using FastShare.Transport.Dialing.Internal;
-
 namespace FastShare.Transport.Requests.Internal;
 
 // How requests end, and how they are tried again. All of it with the lock held.
@@ -7,12 +5,9 @@ internal sealed partial class RequestQueue<TConnection>
 {
     /// <summary>
     /// Connections that may be lost under a request before it is begun, as when a policy closes each at once. The deadline usually
-    /// comes first: from the second on the request pauses before it goes on, unless another connection is up already.
+    /// comes first: there are pauses before the peer is dialed again (<see cref="PeerQueue.Lose"/>).
     /// </summary>
     private const int MaxDetours = 16;
-
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(10);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
 
     /// <summary>Adds the time of the present state to what was spent. To be called before the state changes.</summary>
     private static void CloseState(QueuedRequest<TConnection> request, PeerQueue queue, TimeSpan now)
@@ -93,13 +88,7 @@ internal sealed partial class RequestQueue<TConnection>
         }
 
         if (!held) queue.HeldBytes += request.Size;
-        if (request.Detours == 1 || queue.IsConnected(isLive))
-        {
-            Requeue(queue, request, now);
-            return;
-        }
-
-        BackOff(queue, request, DoublingPause.Bound(FirstPause, LongestPause, request.Detours - 2) * (0.5 + random() / 2), now);
+        Requeue(queue, request, now);
     }
 
     /// <summary>An attempt failed: the request waits for its next, or fails. Its state was closed, and it is in no queue.</summary>

@@ -1,3 +1,4 @@
+using FastShare.Transport.Dialing.Internal;
 using FastShare.Transport.Identity;
 
 namespace FastShare.Transport.Requests.Internal;
@@ -5,6 +6,9 @@ namespace FastShare.Transport.Requests.Internal;
 // What belongs to one peer, and how requests get onto its connections. All of it with the lock held.
 internal sealed partial class RequestQueue<TConnection>
 {
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
+
     /// <summary>The requests, connections and wish of one peer.</summary>
     private sealed class PeerQueue(PeerId peer)
     {
@@ -12,6 +16,7 @@ internal sealed partial class RequestQueue<TConnection>
         private TimeSpan _dialed; // with earlier wishes
         private TimeSpan _wishedAt;
         private int _turn; // where the search for the next connection begins
+        private int _lost; // connections in a row
 
         public PeerId Peer { get; } = peer;
 
@@ -61,6 +66,24 @@ internal sealed partial class RequestQueue<TConnection>
             _slots.Add(new ConnectionSlot<TConnection>(connection));
             return true;
         }
+
+        /// <summary>When a connection may be wished for: there is a pause after lost ones.</summary>
+        public TimeSpan PauseEnd { get; private set; }
+
+        /// <summary>
+        /// A connection was lost with requests on it, or before any got there. From the second in a row on there is a pause before the next:
+        /// a peer, or a policy, that ends each at once is not dialed as fast as that goes.
+        /// </summary>
+        public void Lose(TimeSpan now, double random)
+        {
+            if (++_lost > 1) PauseEnd = now + DoublingPause.Bound(FirstPause, LongestPause, _lost - 2) * (0.5 + random / 2);
+        }
+
+        /// <summary>A connection brought a response.</summary>
+        public void Serve() => _lost = 0;
+
+        /// <summary>There is news of the peer: the next connection may be wished for at once.</summary>
+        public void EndPause() => PauseEnd = default;
 
         public void Remove(TConnection connection) => _slots.RemoveAll(s => s.Connection == connection);
 
@@ -179,7 +202,8 @@ internal sealed partial class RequestQueue<TConnection>
         bool wanted = queue.Queued.Count > 0 && !queue.IsConnected(isLive);
         if (wanted && queue.Wish is null)
         {
-            BeginWish(queue, now, steps);
+            if (now < queue.PauseEnd) Pause(queue, now);
+            else BeginWish(queue, now, steps);
         }
         else if (!wanted && queue.Wish is { } ended)
         {
@@ -188,6 +212,16 @@ internal sealed partial class RequestQueue<TConnection>
         }
 
         Trim(queue);
+    }
+
+    // What is queued waits until the peer may be dialed again, or is connected by somebody else.
+    private void Pause(PeerQueue queue, TimeSpan now)
+    {
+        foreach (QueuedRequest<TConnection> request in queue.TakeQueued())
+        {
+            CloseState(request, queue, now);
+            BackOff(queue, request, queue.PauseEnd - now, now);
+        }
     }
 
     private static void BeginWish(PeerQueue queue, TimeSpan now, List<RequestStep<TConnection>> steps)

@@ -142,8 +142,8 @@ internal sealed partial class RequestQueue<TConnection>(
         {
             if (_closed) return;
             PeerQueue queue = QueueOf(peer);
-            queue.Add(connection);
-            Wake(queue, now);
+            // Told late it may be over, and its end may have been told already.
+            if (isLive(connection) && queue.Add(connection)) Wake(queue, now);
             Advance(queue, now, steps);
             NoteDue();
         }
@@ -167,6 +167,7 @@ internal sealed partial class RequestQueue<TConnection>(
         lock (_lock)
         {
             if (!_peers.TryGetValue(peer, out PeerQueue? queue)) return;
+            queue.EndPause();
             Wake(queue, now);
             Advance(queue, now, steps);
             NoteDue();
@@ -187,6 +188,7 @@ internal sealed partial class RequestQueue<TConnection>(
             else
             {
                 // It is over already. The requests go on to the next one, with a pause if that happens again and again.
+                queue.Lose(now, random());
                 foreach (QueuedRequest<TConnection> request in queue.TakeQueued()) Detour(queue, request, now, steps);
             }
 
@@ -227,6 +229,7 @@ internal sealed partial class RequestQueue<TConnection>(
         lock (_lock)
         {
             PeerQueue queue = EndFlight(flight);
+            queue.Serve();
             QueuedRequest<TConnection> request = flight.Request;
             bool isResult = request.Flight == flight && request.State == RequestState.InFlight;
             if (isResult)
@@ -263,7 +266,12 @@ internal sealed partial class RequestQueue<TConnection>(
             {
                 CloseState(request, queue, now);
                 bool isLost = failure == RequestFailure.ConnectionClosed;
-                if (isLost) flight.Slot.IsDead = true;
+                if (isLost && !flight.Slot.IsDead)
+                {
+                    flight.Slot.IsDead = true;
+                    queue.Lose(now, random());
+                }
+
                 if (isLost && reach != FlightReach.Unknown)
                 {
                     Detour(queue, request, now, steps);
