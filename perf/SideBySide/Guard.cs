@@ -10,6 +10,7 @@ namespace FastShare.SideBySide;
 internal sealed class Guard : IDisposable
 {
     // "+7" was started, "-7" has ended. A child leads a session of its own where there is setsid, so its group is all that it started.
+    // dash takes no "--" behind the signal's name.
     private const string Script =
         """
         alive=' '
@@ -20,7 +21,7 @@ internal sealed class Guard : IDisposable
             -*) alive="${alive%% $id *} ${alive#* $id }" ;;
           esac
         done
-        for id in $alive; do kill -KILL -- "-$id" 2>/dev/null || kill -KILL "$id" 2>/dev/null; done
+        for id in $alive; do kill -KILL "-$id" 2>/dev/null || kill -KILL "$id" 2>/dev/null; done
         sleep 0.2
         rm -rf -- "$@"
         """;
