@@ -80,15 +80,16 @@ internal sealed class Bench(Settings settings, string work) : IAsyncDisposable
     /// <summary>A row whose command copies <see cref="Source"/> to a destination; the life of its process counts.</summary>
     public void AddFileRow(string name, IReadOnlyList<Server> servers, Func<string, string[]> command)
     {
+        string destination = Path.Combine(work, "destination.bin");
         Add(new Contender(name, settings.File, servers, async (meter, token) =>
         {
-            string destination = Path.Combine(work, "destination.bin");
             File.Delete(destination);
             string[] words = command(destination);
             (_, double seconds) = await meter.RunAsync(words[0], words[1..], token);
             CheckFile(name, destination);
             return seconds;
-        }));
+        })
+        { Leaves = destination });
         AddSyncedRow(name, servers, command);
     }
 
@@ -96,29 +97,31 @@ internal sealed class Bench(Settings settings, string work) : IAsyncDisposable
     private void AddSyncedRow(string name, IReadOnlyList<Server> servers, Func<string, string[]> command)
     {
         if (settings.Disk is null) return;
+        string destination = Path.Combine(Disk, "destination.bin");
         Add(new Contender(name + ", then fsync", settings.Synced, servers, async (meter, token) =>
         {
-            string destination = Path.Combine(Disk, "destination.bin");
             File.Delete(destination);
             (_, double seconds) = await meter.RunAsync("sh", ["-c", "\"$@\" && sync \"$0\"", destination, .. command(destination)], token);
             CheckFile(name, destination);
             return seconds;
-        }));
+        })
+        { Leaves = destination });
     }
 
     /// <summary>A row whose command copies <see cref="Tree"/> into an empty folder.</summary>
     public void AddTreeRow(string name, IReadOnlyList<Server> servers, Func<string, string[]> command)
     {
         if (settings.SmallFiles == 0) return;
+        string destination = Path.Combine(work, "destination");
         Add(new Contender(name, settings.Small, servers, async (meter, token) =>
         {
-            string destination = Path.Combine(work, "destination");
             Empty(destination);
             string[] words = command(destination);
             (_, double seconds) = await meter.RunAsync(words[0], words[1..], token);
             CheckTree(name, destination);
             return seconds;
-        }));
+        })
+        { Leaves = destination });
     }
 
     public void CheckFile(string name, string destination)

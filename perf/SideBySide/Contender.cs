@@ -17,6 +17,12 @@ internal sealed record Contender(
     /// <summary>Counted rounds at most, without one to warm up, for rows that take long.</summary>
     public int MostRounds { get; init; } = int.MaxValue;
 
+    /// <summary>
+    /// The file or folder that a run writes, deleted after each: together the rows would leave more than many a machine's memory behind.
+    /// Null: nothing of size.
+    /// </summary>
+    public string? Leaves { get; init; }
+
     /// <summary>Finds out more after each run, with the meter's figures but without its time; null: there is no more.</summary>
     public Func<Meter, CancellationToken, Task>? AfterwardsAsync { get; init; }
 }

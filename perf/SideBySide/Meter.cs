@@ -42,10 +42,23 @@ internal sealed partial class Meter
         foreach (Server server in row.Servers) await server.EnsureAsync(cancellationToken);
         if (row.Scenario.Files > 0) WarmMemory();
         var meter = new Meter(row.Servers, strace: null);
-        double seconds = await row.RunAsync(meter, cancellationToken);
-        double cpu = row.Servers.Sum(server => TreeSeconds(server.Process.Id)) - meter._serversBefore + EndedChildren() - meter._childrenBefore;
-        if (row.AfterwardsAsync is not null) await row.AfterwardsAsync(meter, cancellationToken);
-        return new Sample(seconds, cpu, meter._peak) { Figures = meter.Figures, Stages = meter.Stages, Trace = meter._trace };
+        try
+        {
+            double seconds = await row.RunAsync(meter, cancellationToken);
+            double cpu = row.Servers.Sum(server => TreeSeconds(server.Process.Id)) - meter._serversBefore + EndedChildren() - meter._childrenBefore;
+            if (row.AfterwardsAsync is not null) await row.AfterwardsAsync(meter, cancellationToken);
+            return new Sample(seconds, cpu, meter._peak) { Figures = meter.Figures, Stages = meter.Stages, Trace = meter._trace };
+        }
+        finally
+        {
+            DeleteWhatIsLeft(row);
+        }
+    }
+
+    private static void DeleteWhatIsLeft(Contender row)
+    {
+        if (Directory.Exists(row.Leaves)) Directory.Delete(row.Leaves, recursive: true);
+        else if (row.Leaves is not null) File.Delete(row.Leaves);
     }
 
     /// <summary>
@@ -84,6 +97,7 @@ internal sealed partial class Meter
         finally
         {
             foreach ((ChildProcess tracer, _) in tracers) await tracer.InterruptAsync();
+            DeleteWhatIsLeft(row);
         }
 
         return meter._calls + tracers.Sum(tracer => CallsIn(tracer.File));

@@ -52,16 +52,19 @@ internal static class DotNetRows
     }
 
     /// <summary>A row that runs this program with other arguments, against a server that is not managed; the life of its process counts.</summary>
-    public static Contender FileRow(Bench bench, string name, IReadOnlyList<Server> servers, Func<string, string[]> arguments) =>
-        new(name, bench.Settings.File, servers, async (meter, token) =>
+    public static Contender FileRow(Bench bench, string name, IReadOnlyList<Server> servers, Func<string, string[]> arguments)
+    {
+        string destination = Path.Combine(bench.Work, "destination.bin");
+        return new Contender(name, bench.Settings.File, servers, async (meter, token) =>
         {
-            string destination = Path.Combine(bench.Work, "destination.bin");
             File.Delete(destination);
             (string output, double seconds) = await meter.RunAsync(_self[0], [.. _self[1..], .. arguments(destination)], token);
             bench.CheckFile(name, destination);
             meter.Figures[FastShareNodes.Allocated] = FastShareNodes.KibPerMib(Read(output).Allocated, bench.Settings.FileBytes);
             return seconds;
-        });
+        })
+        { Leaves = destination };
+    }
 
     /// <summary>A row from memory to memory: <c>listen</c> and <c>move</c>.</summary>
     public static void AddMemory(Bench bench, string name, string listen, string move) => AddMemory(bench, name, Listen(bench, listen), move);

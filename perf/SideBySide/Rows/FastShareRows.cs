@@ -62,6 +62,7 @@ internal static class FastShareRows
         })
         {
             IsReference = !insecure,
+            Leaves = folder,
             // Of less, what the second half adds is still the pool filling up.
             AfterwardsAsync = bench.Settings.FileBytes < LeastForSteadyState ? null : (meter, token) =>
             {
@@ -87,6 +88,7 @@ internal static class FastShareRows
         })
         {
             IsReference = !insecure,
+            Leaves = folder,
             AfterwardsAsync = async (meter, token) =>
             {
                 Bench.Empty(folder);
@@ -109,6 +111,6 @@ internal static class FastShareRows
             bench.CheckFile(Name, Path.Combine(folder, "source.bin"));
             return seconds;
         })
-        { IsReference = true });
+        { IsReference = true, Leaves = folder });
     }
 }

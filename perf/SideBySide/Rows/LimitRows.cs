@@ -34,7 +34,8 @@ internal static class LimitRows
             double seconds = await DotNetRows.MoveAsync(writer, bench.Settings.Small, meter, ["small-limit", writer.Address, bench.Tree], token);
             bench.CheckTree(Small, destination);
             return seconds;
-        }));
+        })
+        { Leaves = destination });
     }
 
     private static void AddFile(Bench bench, string name, string what)
@@ -48,6 +49,7 @@ internal static class LimitRows
             double seconds = await DotNetRows.MoveAsync(writer, bench.Settings.File, meter, [what, writer.Address, bytes, bench.Source], token);
             bench.CheckFile(name, destination);
             return seconds;
-        }));
+        })
+        { Leaves = destination });
     }
 }
