@@ -7,6 +7,8 @@ namespace FastShare.Transport;
 // What becomes of connections that nobody needs because both sides dialed at the same time.
 public sealed partial class Swarm
 {
+    private static readonly TimeSpan LongestRetirePause = TimeSpan.FromMinutes(2);
+
     private readonly Lock _retiring = new(); // serialises decisions, so that no chain of successors closes on itself
     private readonly HashSet<PeerConnection> _asked = []; // _retiring; connections that the other side was asked about
     private TaskCompletionSource _established = NewSignal(); // volatile; completed and replaced when a connection is listed
@@ -34,20 +36,54 @@ public sealed partial class Swarm
         }
     }
 
-    // Never faults: where it comes to nothing, both connections stay.
+    // Never faults: where it comes to nothing, both connections stay, and the other side is asked again after a pause.
     private async Task RetireAsync(PeerConnection connection)
+    {
+        TimeSpan pause = _options.UpgradeTimeout;
+        while (!await TryRetireAsync(connection).ConfigureAwait(false))
+        {
+            try
+            {
+                await connection.Closed.WaitAsync(pause, _options.TimeProvider).ConfigureAwait(false);
+            }
+            catch (TimeoutException)
+            {
+                if (pause < LongestRetirePause) pause *= 2;
+            }
+        }
+    }
+
+    /// <summary>Asks the other side once. True: that was all, and the connection is not in <see cref="_asked"/> any more.</summary>
+    private async Task<bool> TryRetireAsync(PeerConnection connection)
     {
         using var deadline = new CancellationTokenSource(2 * _options.UpgradeTimeout, _options.TimeProvider);
         try
         {
-            PeerDescription description = await connection.IdentifyAsync(deadline.Token).ConfigureAwait(false);
-            if (!description.Protocols.Contains(ProtocolIds.Retire)) return;
-            if (Retirement.FindSuccessor(LocalPeer, connection, _table.ConnectionsTo(connection.Peer)) is not { } successor) return;
+            // Whom it could not be learnt from is asked all the same.
+            await connection.IdentifySettled.WaitAsync(deadline.Token).ConfigureAwait(false);
+            if (connection.Description is { } description && !description.Protocols.Contains(ProtocolIds.Retire))
+                return await OverAsync(connection).ConfigureAwait(false);
+            PeerConnection? successor;
+            lock (_retiring)
+            {
+                // Over, or no longer surplus: if it is again, that comes with a new connection.
+                successor = Retirement.FindSuccessor(LocalPeer, connection, _table.ConnectionsTo(connection.Peer));
+                if (successor is null)
+                {
+                    _asked.Remove(connection);
+                    return true;
+                }
+            }
+
             PeerStream stream = await connection.OpenStreamAsync(ProtocolIds.Retire, deadline.Token).ConfigureAwait(false);
             await using (stream.ConfigureAwait(false))
             {
                 Replacement kind = successor.IsInbound ? Replacement.DialedByYou : Replacement.DialedByMe;
-                if (!await Retirement.AskAsync(stream, kind, deadline.Token).ConfigureAwait(false)) return;
+                if (!await Retirement.AskAsync(stream, kind, deadline.Token).ConfigureAwait(false))
+                {
+                    SwarmLog.NotRetired(_logger, connection.Peer, connection.RemoteAddress, "the peer has nothing to keep instead");
+                    return false;
+                }
             }
 
             lock (_retiring)
@@ -60,16 +96,21 @@ public sealed partial class Swarm
 
             SwarmLog.Retired(_logger, connection.Peer, connection.RemoteAddress);
             connection.CloseWhenUnused();
+            return await OverAsync(connection).ConfigureAwait(false);
         }
         catch (Exception e) when (e is TransportException or OperationCanceledException)
         {
             SwarmLog.NotRetired(_logger, connection.Peer, connection.RemoteAddress, e.Message);
+            return e is TransportException { Error: TransportError.UnsupportedProtocol } && await OverAsync(connection).ConfigureAwait(false);
         }
-        finally
-        {
-            await connection.Closed.ConfigureAwait(false);
-            lock (_retiring) _asked.Remove(connection);
-        }
+    }
+
+    // There is nothing more to ask about a connection, however long it lives.
+    private async Task<bool> OverAsync(PeerConnection connection)
+    {
+        await connection.Closed.ConfigureAwait(false);
+        lock (_retiring) _asked.Remove(connection);
+        return true;
     }
 
     internal async Task ServeRetireAsync(PeerStream stream, CancellationToken cancellationToken)

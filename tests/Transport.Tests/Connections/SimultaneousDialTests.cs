@@ -174,6 +174,41 @@ public sealed class SimultaneousDialTests
     }
 
     [Fact]
+    public async Task A_side_that_could_not_answer_is_asked_again()
+    {
+        await using var nodes = new TestNodes();
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider();
+        (Swarm small, Swarm large) = await StartOrderedAsync(nodes, 0, (identity, transport) => new SwarmOptions
+        {
+            Identity = identity,
+            Transports = [transport],
+            TimeProvider = time,
+            UpgradeTimeout = TimeSpan.FromMilliseconds(100), // the first pause is as long
+            IdleTimeout = Timeout.InfiniteTimeSpan,
+        });
+        int asked = 0;
+        small.Handle(ProtocolIds.Retire, (stream, token) => Interlocked.Increment(ref asked) switch
+        {
+            1 => throw new InvalidOperationException("no luck"),
+            2 => stream.Output.WriteAsync(new byte[1], token).AsTask(), // no
+            _ => small.ServeRetireAsync(stream, token),
+        });
+        PeerConnection surplus = await large.ConnectAsync(small.LocalPeer, small.ListenAddresses, Token);
+        await small.ConnectAsync(
+            large.LocalPeer, new DialOptions { Condition = DialCondition.Always, Addresses = large.ListenAddresses }, Token);
+        await Eventually.BecomesTrueAsync(() => Volatile.Read(ref asked) == 1, "it was asked");
+        await Eventually.BecomesTrueAsync(
+            () =>
+            {
+                if (!surplus.Closed.IsCompleted) time.Advance(TimeSpan.FromMilliseconds(1));
+                return surplus.Closed.IsCompleted;
+            },
+            "it was asked until it agreed");
+        Assert.Equal((3, DisconnectCause.Surplus), (asked, surplus.Cause));
+        await BecomeOneAsync(small, large);
+    }
+
+    [Fact]
     public async Task Nobody_yields_to_a_connection_that_only_the_other_side_can_use()
     {
         await using var nodes = new TestNodes();
@@ -240,12 +275,25 @@ public sealed class SimultaneousDialTests
     private static async Task BecomeOneAsync(Swarm a, Swarm b)
     {
         // A connection that is still being made would come later.
-        await Eventually.BecomesTrueAsync(
-            () => a.IsSettled && b.IsSettled && a.Connections.Count == 1 && b.Connections.Count == 1, "one connection is left");
+        try
+        {
+            await Eventually.BecomesTrueAsync(
+                () => a.IsSettled && b.IsSettled && a.Connections.Count == 1 && b.Connections.Count == 1, "one connection is left");
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}; one side: {Describe(a)}; the other: {Describe(b)}", e);
+        }
+
         Assert.True(a.Connections[0].IsLive);
         Assert.True(b.Connections[0].IsLive);
         Assert.NotEqual(a.Connections[0].IsInbound, b.Connections[0].IsInbound);
     }
+
+    private static string Describe(Swarm swarm) =>
+        $"settled {swarm.IsSettled}, " + string.Join(", ", swarm.Connections.Select(c =>
+            $"{(c.IsInbound ? "inbound" : "dialed")}: live {c.IsLive}, surplus {c.Successor is not null}, used {c.UseCount}, "
+            + $"described {c.Description is not null}"));
 
     // For swarms that share the result: both handshakes are under way before either can end.
     private static Func<PeerIdentity, ITransport, SwarmOptions> Colliding()
