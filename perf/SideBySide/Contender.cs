@@ -48,7 +48,7 @@ internal sealed record FailedRow(string Scenario, string Row, string When, strin
 /// <summary>One run of one row.</summary>
 /// <param name="Seconds">How long it took.</param>
 /// <param name="CpuSeconds">Processor time of both ends.</param>
-/// <param name="PeakBytes">Largest resident memory of one process, as seen every few milliseconds.</param>
+/// <param name="PeakBytes">Largest resident memory of one process, but for its last tenth of a second.</param>
 internal sealed record Sample(double Seconds, double CpuSeconds, long PeakBytes)
 {
     /// <summary>What else was found out, by the column's title.</summary>

@@ -6,12 +6,12 @@ namespace FastShare.SideBySide;
 
 /// <summary>
 /// What one run costs both ends: processor time of the servers' process trees from <c>/proc</c>, that of the programs that end from
-/// the system's account of ended children, and the largest resident memory seen. Linux; elsewhere zero.
+/// the system's account of ended children, and the largest resident memory of a process, asked for ten times a second. Linux; elsewhere zero.
 /// </summary>
 internal sealed partial class Meter
 {
     private const int RUsageChildren = -1;
-    private static readonly TimeSpan _lookEvery = TimeSpan.FromMilliseconds(20), _traceEvery = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan _lookEvery = TimeSpan.FromMilliseconds(100); // a look takes a millisecond of the two ends' processors
     private static readonly double _ticksPerSecond = OperatingSystem.IsLinux() ? Sysconf(2) : 100; // _SC_CLK_TCK
 
     private readonly IReadOnlyList<Server> _servers;
@@ -39,7 +39,12 @@ internal sealed partial class Meter
     /// <summary>Runs a row once.</summary>
     public static async Task<Sample> MeasureAsync(Contender row, CancellationToken cancellationToken)
     {
-        foreach (Server server in row.Servers) await server.EnsureAsync(cancellationToken);
+        foreach (Server server in row.Servers)
+        {
+            await server.EnsureAsync(cancellationToken);
+            foreach (int id in Tree(server.Process.Id)) ForgetPeak(id);
+        }
+
         if (row.Scenario.Files > 0) WarmMemory();
         var meter = new Meter(row.Servers, strace: null);
         try
@@ -142,16 +147,14 @@ internal sealed partial class Meter
         {
             while (true)
             {
-                foreach (int root in _servers.Select(server => server.Process.Id).Append(client))
-                {
-                    foreach (int id in Tree(root)) _peak = Math.Max(_peak, Resident(id));
-                }
-
+                List<int> clients = Tree(client);
+                LookAt(clients);
+                LookAtServers();
                 // A look that comes late stands for the tenths it missed.
-                int due = (int)(Stopwatch.GetElapsedTime(begun) / _traceEvery) - _trace.Count;
+                int due = (int)(Stopwatch.GetElapsedTime(begun) / _lookEvery) - _trace.Count;
                 if (due > 0)
                 {
-                    long moved = traffic.Since(Tree(client));
+                    long moved = traffic.Since(clients);
                     for (int i = 0; i < due; i++) _trace.Add(moved / due);
                 }
 
@@ -160,6 +163,17 @@ internal sealed partial class Meter
         }
         catch (OperationCanceledException)
         {
+            LookAtServers(); // they still know
+        }
+
+        void LookAtServers()
+        {
+            foreach (Server server in _servers) LookAt(Tree(server.Process.Id));
+        }
+
+        void LookAt(List<int> processes)
+        {
+            foreach (int id in processes) _peak = Math.Max(_peak, Peak(id));
         }
     }
 
@@ -202,11 +216,25 @@ internal sealed partial class Meter
         }
     }
 
-    private static long Resident(int id)
+    // proc(5): from now on VmHWM is the largest since now.
+    private static void ForgetPeak(int id)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        try
+        {
+            File.WriteAllText($"/proc/{id}/clear_refs", "5");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // it has ended, or belongs to somebody else: then it is the peak of its life
+        }
+    }
+
+    private static long Peak(int id)
     {
         try
         {
-            string? line = File.ReadLines($"/proc/{id}/status").FirstOrDefault(text => text.StartsWith("VmRSS:", StringComparison.Ordinal));
+            string? line = File.ReadLines($"/proc/{id}/status").FirstOrDefault(text => text.StartsWith("VmHWM:", StringComparison.Ordinal));
             return line is null ? 0 : Number(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]) * 1024L;
         }
         catch (IOException)
