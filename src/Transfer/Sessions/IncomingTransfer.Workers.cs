@@ -14,6 +14,12 @@ internal sealed partial class IncomingTransfer
     /// <summary>Full batches of small files that may: one is written while the next arrives.</summary>
     private const int MaxBatches = 2;
 
+    /// <summary>Complete files, each open, that may wait for the manifest's end; the data streams wait while there are more.</summary>
+    private const int MaxAwaitingManifest = 256;
+
+    /// <summary>Complete small files, each closed and about 1 KiB of memory, that may.</summary>
+    private const int MaxHeld = 8192;
+
     // null: a full batch of small files. Bounded by MaxPublishing and MaxBatches.
     private readonly Channel<IncomingFile?> _complete =
         Channel.CreateUnbounded<IncomingFile?>(new UnboundedChannelOptions { SingleReader = true });
@@ -50,18 +56,18 @@ internal sealed partial class IncomingTransfer
     /// </summary>
     public void Publish(IncomingFile file)
     {
+        if (Store.SyncsInBatches(file.Entry.Size))
+        {
+            // whoever brought it has it in the cache, and closing it waits for no disk; its batch is held until the manifest has ended
+            PublishNow(file);
+            return;
+        }
+
         if (!Manifest.IsComplete)
         {
             _awaitingManifest.Enqueue(file);
             // The manifest may have ended in between.
             if (Manifest.IsComplete) PublishAwaiting();
-            return;
-        }
-
-        if (Store.SyncsInBatches(file.Entry.Size))
-        {
-            // whoever brought it has it in the cache, and closing it waits for no disk
-            PublishNow(file);
             return;
         }
 
@@ -72,6 +78,7 @@ internal sealed partial class IncomingTransfer
     /// <summary>Queues what was complete before the manifest was. Blocks, as <see cref="EndFile"/> does.</summary>
     public void PublishAwaiting(CancellationToken cancellationToken = default)
     {
+        ReleaseBatches();
         while (_awaitingManifest.TryDequeue(out IncomingFile? file)) Publish(file);
         EntrySet empty;
         lock (_gate) (empty, _emptyAwaitingManifest) = (_emptyAwaitingManifest, new EntrySet());
@@ -96,8 +103,20 @@ internal sealed partial class IncomingTransfer
         return true;
     }
 
-    /// <summary>Complete files that wait for the manifest's end.</summary>
-    public int AwaitingManifest => _awaitingManifest.Count;
+    /// <summary>Waits while too many files are complete that wait for the manifest's end.</summary>
+    public async ValueTask WaitForManifestAsync(CancellationToken cancellationToken)
+    {
+        while (!Manifest.IsComplete && (_awaitingManifest.Count >= MaxAwaitingManifest || Store.PendingCount >= MaxHeld))
+            await Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>What was held goes to the worker as one batch.</summary>
+    private void ReleaseBatches()
+    {
+        if (_store?.ReleaseBatches() != true) return;
+        Interlocked.Increment(ref _batches);
+        _complete.Writer.TryWrite(null);
+    }
 
     /// <summary>Publishes batches that storage holds back for efficiency. Blocks.</summary>
     public void PublishPending() => _store?.PublishPending();

@@ -69,6 +69,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
         }
 
         _store = destinations.Open(answer, Id, Transfer.Stages, OnPublished);
+        _store.HoldBatches(); // until PublishAwaiting
         StartWorkers();
     }
 
@@ -275,6 +276,7 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
 
         // Folders and links have no bytes that an application could take.
         if (IsIntoSinks) return;
+        ReleaseBatches();
         Store.Announce(Manifest.WithoutContent().Where(static entry => entry.Kind == EntryKind.Directory));
         foreach (ManifestEntry entry in Manifest.WithoutContent())
         {

@@ -204,7 +204,6 @@ internal sealed partial class ReceiveAttempt
         if (!room.IsCompletedSuccessfully) clock?.Enter(TransferStage.WaitingForDisk);
         await room.ConfigureAwait(false);
         if (!_transfer.Manifest.IsComplete) clock?.Enter(TransferStage.WaitingForPlan);
-        while (!_transfer.Manifest.IsComplete && _transfer.AwaitingManifest >= MaxAwaitingManifest)
-            await _transfer.Manifest.Complete.WaitAsync(cancellationToken).ConfigureAwait(false);
+        await _transfer.WaitForManifestAsync(cancellationToken).ConfigureAwait(false);
     }
 }

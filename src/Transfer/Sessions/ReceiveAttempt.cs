@@ -30,9 +30,6 @@ internal sealed partial class ReceiveAttempt : IAsyncDisposable
     /// <summary>Bytes of exceptions in one plan message.</summary>
     private const int PlanBytes = 128 << 10;
 
-    /// <summary>Complete files that may wait for the manifest's end; the lanes wait while there are more.</summary>
-    private const int MaxAwaitingManifest = 256;
-
     private readonly IncomingTransfer _transfer;
     private readonly ControlSession _control;
     private readonly Offer _offer;

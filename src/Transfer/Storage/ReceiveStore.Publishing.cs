@@ -8,10 +8,39 @@ internal sealed partial class ReceiveStore
 {
     private readonly Lock _publishGate = new(); // outermost lock, held from taking a batch to reporting it, so that who waits finds it done
     private List<ReceiveFile> _pending = []; // guarded by _gate
+    private bool _holdsBatches; // guarded by _gate
+
+    /// <summary>Small files that wait, closed, for their batch.</summary>
+    public int PendingCount
+    {
+        get
+        {
+            lock (_gate) return _pending.Count;
+        }
+    }
 
     /// <summary>
-    /// Publishes the small files that wait for their batch, and waits for a batch that another thread is at. Runs by itself every 2 s;
-    /// call it when there is nothing else to do. Failures are reported for each file.
+    /// From now on no batch is published: small files that are complete are closed and wait. A stop keeps them staged for the next run.
+    /// </summary>
+    public void HoldBatches()
+    {
+        lock (_gate) _holdsBatches = true;
+    }
+
+    /// <summary>Batches are published again. True: files wait, to be published by <see cref="PublishPending"/>.</summary>
+    public bool ReleaseBatches()
+    {
+        lock (_gate)
+        {
+            bool waits = _holdsBatches && _pending.Count > 0;
+            _holdsBatches = false;
+            return waits;
+        }
+    }
+
+    /// <summary>
+    /// Publishes the small files that wait for their batch, unless batches are held, and waits for a batch that another thread is at. Runs by
+    /// itself every 2 s; call it when there is nothing else to do. Failures are reported for each file.
     /// </summary>
     public void PublishPending()
     {
@@ -20,7 +49,7 @@ internal sealed partial class ReceiveStore
             List<ReceiveFile> batch;
             lock (_gate)
             {
-                if (_pending.Count == 0) return;
+                if (_holdsBatches || _pending.Count == 0) return;
                 batch = _pending;
                 _pending = [];
             }
@@ -47,7 +76,7 @@ internal sealed partial class ReceiveStore
         {
             _pending.Add(file);
             // left alone, the batch may grow beyond that: each of its size is told once
-            full = leavesBatch ? _pending.Count % _options.BatchFiles == 0 : _pending.Count >= _options.BatchFiles;
+            full = !_holdsBatches && (leavesBatch ? _pending.Count % _options.BatchFiles == 0 : _pending.Count >= _options.BatchFiles);
         }
 
         if (leavesBatch || !full) return full;

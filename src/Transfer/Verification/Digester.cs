@@ -68,5 +68,10 @@ internal sealed class Digester
     }
 
     /// <summary>As it is shown: 32 lower-case hexadecimal digits.</summary>
-    public static string ToText(UInt128 digest) => digest.ToString("x32", System.Globalization.CultureInfo.InvariantCulture);
+    public static string ToText(UInt128 digest)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        BinaryPrimitives.WriteUInt128BigEndian(bytes, digest);
+        return Convert.ToHexStringLower(bytes);
+    }
 }

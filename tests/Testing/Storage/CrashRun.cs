@@ -107,6 +107,7 @@ internal sealed class CrashRun
         {
             ReceiveStore store = Open();
             bool isLast = i == stops;
+            if (_random.Next(2) == 0) store.HoldBatches(); // as while a manifest is on its way
             var files = new Dictionary<uint, ReceiveFile>();
             var wanted = new List<(uint Id, long Chunk)>();
             foreach (ManifestEntry entry in Entries)
@@ -130,7 +131,12 @@ internal sealed class CrashRun
                 _written.Add((id, chunk));
                 if (files[id].IsComplete) Publish(files, id);
                 int dice = _random.Next(10);
-                if (dice == 0) store.PublishPending();
+                if (dice == 0)
+                {
+                    if (_random.Next(2) == 0) store.ReleaseBatches();
+                    store.PublishPending();
+                }
+
                 if (dice is not (1 or 2)) continue;
                 store.Checkpoint();
                 _checkpoints.Add((_disk.Moment, [.. _written]));
@@ -138,6 +144,7 @@ internal sealed class CrashRun
 
             if (isLast)
             {
+                store.ReleaseBatches();
                 Finish(store);
                 _finished = _disk.Moment;
                 store.DiscardStaging();

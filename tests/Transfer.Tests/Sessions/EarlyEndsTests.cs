@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using FastShare.Testing.Transfer;
 using FastShare.Transfer.Framing;
 using FastShare.Transfer.Planning;
@@ -12,18 +13,19 @@ public class EarlyEndsTests
 
     private static readonly UInt128 RootOfNothing = Digester.Of([]);
 
-    private static async Task OfferAsync(ScriptedSender sender, int files)
+    private static async Task<UInt128> OfferAsync(ScriptedSender sender, int files, long size = 0)
     {
         await sender.OfferAsync();
         ManifestEntry[] entries =
-            [.. Enumerable.Range(0, files).Select(id => new ManifestEntry((uint)id, EntryKind.File, $"empty{id}", 0, 0x1A4, 1_000_000_000, null))];
+            [.. Enumerable.Range(0, files).Select(id => new ManifestEntry((uint)id, EntryKind.File, $"file{id}", size, 0x1A4, 1_000_000_000, null))];
         await sender.SendAsync(MessageType.ManifestPage, writer => ManifestPage.Encode(entries, writer));
-        await sender.ExpectAsync(MessageType.Accept);
+        UInt128 session = Accept.Parse((await sender.ExpectAsync(MessageType.Accept)).Body).Session;
         await sender.ExpectAsync(MessageType.Plan);
+        return session;
     }
 
-    private static Task EndAsync(ScriptedSender sender, int files) =>
-        sender.SendAsync(MessageType.ManifestEnd, new ManifestEnd((uint)files, files, 0).Write);
+    private static Task EndAsync(ScriptedSender sender, int files, long bytes = 0) =>
+        sender.SendAsync(MessageType.ManifestEnd, new ManifestEnd((uint)files, files, bytes).Write);
 
     [Fact]
     public async Task Any_number_of_empty_files_may_end_before_the_manifest_does()
@@ -39,6 +41,25 @@ public class EarlyEndsTests
         }
 
         await EndAsync(sender, Files);
+        for (int done = 0; done < Files; done++) await sender.ExpectAsync(MessageType.FileDone);
+        await sender.ExpectAsync(MessageType.Complete);
+        await sender.CloseAsync();
+        Assert.Empty((await received.Completion).Failures);
+        Assert.Equal(Files, Directory.GetFiles(pair.TargetFolder).Length);
+    }
+
+    [Fact]
+    public async Task Small_files_that_are_whole_before_the_manifest_is_are_stored_but_get_no_name_yet()
+    {
+        await using var pair = new TransferPair();
+        await using var sender = new ScriptedSender(pair.SenderNode, pair.ReceiverNode.LocalPeer);
+        UInt128 session = await OfferAsync(sender, Files, size: 1);
+        Transfer received = await pair.IncomingAsync(CancellationToken.None);
+        PipeWriter lane = await sender.AttachAsync(session);
+        for (uint id = 0; id < Files; id++) await ScriptedSender.SendChunkAsync(lane, id, 0, [42], ChunkFlags.WholeFile);
+        await ScriptedSender.WaitForMovedAsync(received, Files); // the manifest's end is not waited for
+        Assert.Empty(Directory.GetFiles(pair.TargetFolder));
+        await EndAsync(sender, Files, bytes: Files);
         for (int done = 0; done < Files; done++) await sender.ExpectAsync(MessageType.FileDone);
         await sender.ExpectAsync(MessageType.Complete);
         await sender.CloseAsync();

@@ -174,6 +174,35 @@ public sealed class ResumeTests : IDisposable
     }
 
     [Fact]
+    public async Task Held_batches_publish_nothing_until_they_are_released_and_a_stop_keeps_them()
+    {
+        const int Files = 600; // more than two batches
+        await using (ReceiveStore store = Open())
+        {
+            store.HoldBatches();
+            for (uint id = 0; id < Files; id++) store.Receive(Received.File(id, $"small{id}", 3), "abc"u8.ToArray());
+            store.PublishPending();
+            Assert.Equal(Files, store.PendingCount);
+        }
+
+        Assert.DoesNotContain(_folder.Files(), path => path.StartsWith("small", StringComparison.Ordinal));
+        await using ReceiveStore resumed = Open();
+        resumed.HoldBatches();
+        for (uint id = 0; id < Files; id++)
+        {
+            using ReceiveFile file = resumed.OpenFile(Received.File(id, $"small{id}", 3), Chunk);
+            Assert.True(file.HasChunk(0));
+            Assert.False(file.Publish(leavesBatch: true));
+        }
+
+        Assert.True(resumed.ReleaseBatches());
+        Assert.False(resumed.ReleaseBatches());
+        resumed.PublishPending();
+        Assert.Equal(0, resumed.PendingCount);
+        Assert.Equal(Files, _folder.Files().Count(path => path.StartsWith("small", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public async Task Published_and_unfinished_files_resume_side_by_side()
     {
         ReceiveStore store = Open();
