@@ -45,7 +45,7 @@ internal sealed partial class Meter
             foreach (int id in Tree(server.Process.Id)) ForgetPeak(id);
         }
 
-        if (row.Scenario.Files > 0) WarmMemory();
+        Warm(row);
         var meter = new Meter(row.Servers, strace: null);
         try
         {
@@ -67,9 +67,27 @@ internal sealed partial class Meter
     }
 
     /// <summary>
-    /// Touches as much memory as a row's files take and frees it again. A virtual machine's free pages may have gone back to its host, and
-    /// whichever row gets them pays for fetching them, several times what the row itself costs.
+    /// Touches as much memory as a row's files take and frees it again. A virtual machine's free pages go back to its host within seconds, and
+    /// whichever row gets them pays for fetching them, several times what the row itself costs. A large file is best warmed by one like it:
+    /// which pages a file gets depends on how it is written.
     /// </summary>
+    private static void Warm(Contender row)
+    {
+        if (row.Scenario.Files == 1 && row.Leaves is not null) WarmFile(row.Leaves + ".warm", row.Scenario.Bytes);
+        else if (row.Scenario.Files > 0) WarmMemory();
+    }
+
+    private static void WarmFile(string path, long bytes)
+    {
+        byte[] block = new byte[1 << 20];
+        using (FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0))
+        {
+            for (long written = 0; written < bytes; written += block.Length) file.Write(block);
+        }
+
+        File.Delete(path);
+    }
+
     private static unsafe void WarmMemory()
     {
         nuint bytes = (nuint)Math.Min(3L << 30, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4);
