@@ -80,7 +80,7 @@ internal sealed partial class RequestQueue<TConnection>
         }
 
         /// <summary>A connection brought a response.</summary>
-        public void Serve() => _lost = 0;
+        public void Serve() => (_lost, PauseEnd) = (0, default);
 
         /// <summary>There is news of the peer: the next connection may be wished for at once.</summary>
         public void EndPause() => PauseEnd = default;
