@@ -51,6 +51,17 @@ public sealed class MeasuringTests : IDisposable
     }
 
     [Fact]
+    public async Task Perf_with_a_peer_that_does_not_serve_it_says_what_to_start_there()
+    {
+        await using ReceivingNode receiver = await ReceivingNode.StartAsync(_folder, "in", ReceivingNode.ByAddress);
+        await using FastShareProcess perf = await FastShareProcess.RunAsync(_folder, ["perf", receiver.Address, .. ReceivingNode.ByAddress]);
+        Assert.True(perf.ExitCode == 1, perf.ToString());
+        JsonElement error = await perf.WaitForEventAsync("error");
+        Assert.Equal("unsupportedProtocol", error.GetProperty("kind").GetString());
+        Assert.Contains("type: fastshare perf listen", error.GetProperty("message").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Perf_ends_after_its_duration()
     {
         await using FastShareProcess listener = FastShareProcess.Start(_folder, ["perf", "listen", .. ReceivingNode.ByAddress]);

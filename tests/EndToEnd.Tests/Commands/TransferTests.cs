@@ -113,6 +113,7 @@ public sealed class TransferTests : IDisposable
         JsonElement error = await sender.WaitForEventAsync("error");
         Assert.Equal("refused", error.GetProperty("kind").GetString());
         Assert.Equal(receiver.Peer, error.GetProperty("peer").GetString());
+        Assert.Contains("start 'fastshare receive' with --trust 12D3KooW", error.GetProperty("message").GetString(), StringComparison.Ordinal);
         Assert.Equal("refused", (await receiver.Process.WaitForEventAsync("error")).GetProperty("kind").GetString());
         Assert.False(Path.Exists(_folder["in"]));
     }

@@ -53,6 +53,19 @@ public sealed class UsageTests : IDisposable
         Assert.NotEmpty(process.Errors);
     }
 
+    [Theory]
+    [InlineData("send file --to peer --rate fast", "--rate: 'fast' is not a rate")]
+    [InlineData("send file --to peer --streams 65 --connections 33", "--streams: '65' is not a number from 1 to 64. --connections: '33'")]
+    [InlineData("receive --trust me", "--trust: 'me' is not a peer id")]
+    [InlineData("recieve in", "There is no command 'recieve'. There are: demo, receive, send")]
+    [InlineData("send file --to peer --rat 5", "--rat")]
+    public async Task Usage_error_says_what_it_is_about(string line, string message)
+    {
+        await using FastShareProcess process = await FastShareProcess.RunAsync(_folder, line.Split(' '));
+        Assert.True(process.ExitCode == 2, process.ToString());
+        Assert.Contains(message, process.Errors, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Usage_error_is_an_event_with_json()
     {

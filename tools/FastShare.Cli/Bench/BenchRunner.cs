@@ -94,8 +94,7 @@ internal sealed class BenchRunner(Swarm swarm, PeerId peer, double? cipher, Chil
         }
         catch (TransportException e) when (e.Error == TransportError.UnsupportedProtocol)
         {
-            string message = $"peer {peer} does not serve the perf protocol; on that machine, type: fastshare perf listen";
-            throw new TransportException(TransportError.UnsupportedProtocol, message, e) { Peer = peer };
+            throw PerfMeasurement.NotServed(peer, e);
         }
     }
 

@@ -30,7 +30,7 @@ internal static class CommandLine
     public static async Task<int> RunAsync(string[] args)
     {
         ParseResult parsed = CreateRoot().Parse(args);
-        string[] errors = [.. parsed.Errors.Select(error => error.Message), .. UnknownOptions(parsed)];
+        string[] errors = UnknownCommand(parsed) is { } unknown ? [unknown] : [.. parsed.Errors.Select(Describe), .. UnknownOptions(parsed)];
         if (errors.Length > 0) return Reject(parsed, string.Join(" ", errors));
         return await parsed.InvokeAsync(new InvocationConfiguration
         {
@@ -60,6 +60,21 @@ internal static class CommandLine
         root.Add(IdCommand.Create());
         root.Add(KnownCommand.Create());
         return root;
+    }
+
+    // Of several options with values alike, the message is to say which one it means.
+    private static string Describe(ParseError error)
+    {
+        SymbolResult? of = error.SymbolResult;
+        while (of is not (null or OptionResult)) of = of.Parent;
+        return of is OptionResult { Option.Name: var name } && !error.Message.Contains(name, StringComparison.Ordinal)
+            ? $"{name}: {error.Message}" : error.Message;
+    }
+
+    private static string? UnknownCommand(ParseResult parsed)
+    {
+        if (parsed.CommandResult.Command is not RootCommand root || parsed.UnmatchedTokens is not [var word, ..] || word.StartsWith('-')) return null;
+        return $"There is no command '{word}'. There are: {string.Join(", ", root.Subcommands.Where(c => !c.Hidden).Select(c => c.Name))}.";
     }
 
     // The parser takes an option that it does not know for an argument where arguments are free text, such as paths.

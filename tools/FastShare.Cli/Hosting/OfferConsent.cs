@@ -13,8 +13,6 @@ namespace FastShare.Cli.Hosting;
 /// <param name="output">Where questions are asked and refusals reported.</param>
 internal sealed class OfferConsent(OfferTerms terms, bool acceptAll, IEnumerable<PeerId> trusted, KnownPeers? known, OutputWriter output)
 {
-    private const string NobodyToAsk = "the receiver takes no offers without consent, and nobody is there to ask";
-
     private readonly Lock _gate = new();
     private readonly HashSet<PeerId> _trusted = [.. trusted]; // under _gate
     private readonly HashSet<PeerId> _accepted = []; // under _gate; peers of whom an offer was taken
@@ -54,7 +52,8 @@ internal sealed class OfferConsent(OfferTerms terms, bool acceptAll, IEnumerable
             string message =
                 $"refused an offer of {offer.Peer}: nobody can be asked here; to take it, start with --trust {offer.Peer} or with --yes";
             output.Emit(new ErrorEvent(ExitCodes.KindOf(TransferError.Refused), message, offer.Peer.ToString()));
-            return OfferAnswer.Refuse(NobodyToAsk);
+            return OfferAnswer.Refuse(
+                $"nobody is there to ask whether the receiver takes it; there, start 'fastshare receive' with --trust {offer.Peer} or with --yes");
         }
 
         OfferDecision decision = await output.AskAsync(offer, warning, () => IsTrusted(offer.Peer), cancellationToken);

@@ -1,6 +1,7 @@
 using FastShare.Cli.Output;
 using FastShare.Transfer;
 using FastShare.Transport;
+using FastShare.Transport.Identity;
 using FastShare.Transport.Protocols;
 
 namespace FastShare.Cli.Hosting;
@@ -40,7 +41,15 @@ internal sealed record PerfMeasurement(long Bytes, TimeSpan Time)
         {
             return new PerfMeasurement(meter.Bytes, context.TimeProvider.GetElapsedTime(start));
         }
+        catch (TransportException e) when (e.Error == TransportError.UnsupportedProtocol)
+        {
+            throw NotServed(connection.Peer, e);
+        }
     }
+
+    /// <summary>What to say of a peer that does not know the perf protocol, as one that runs <c>fastshare receive</c>.</summary>
+    public static TransportException NotServed(PeerId peer, TransportException cause) =>
+        new(cause.Error, $"peer {peer} does not serve the perf protocol; on that machine, type: fastshare perf listen", cause) { Peer = peer };
 
     private static async Task ShowAsync(Task run, Meter meter, PerfDirection direction, long bytes, CommandContext context)
     {
