@@ -26,8 +26,8 @@ internal sealed record Settings
           --report FILE    write a report with plots there, one HTML file
           --history FILE   add this run's medians there, a line of JSON
           --compare A B    with --history FILE: compare two of its runs by commit, and measure nothing
-        With --rounds 3, --strace yes and --wan it takes 15 to 20 minutes on two cores: about 2 minutes from memory to memory, 3 from file to file,
-        4 synced to disk, 2 for small files, 1 each for receivers and requests, 2 for system calls, 5 over the emulated link. --only leaves out.
+        With --rounds 3, --strace yes and --wan it takes 25 to 30 minutes on two cores: about 4 minutes from memory to memory, 6 from file to file,
+        5 synced to disk, 3 for small files, 1 each for receivers and requests, 2 for system calls, 5 over the emulated link. --only leaves out.
         A row that fails is told with its reason, and the others go on. Ctrl+C ends all that was started and writes what was measured by then.
         Exit code: 0 all rows ran, or are missing here; 1 a row failed; 2 usage; 130 interrupted.
         """;
