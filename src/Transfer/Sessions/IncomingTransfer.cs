@@ -304,12 +304,21 @@ internal sealed partial class IncomingTransfer : IAsyncDisposable
     /// <summary>What is told about the files that failed here.</summary>
     public RejectedFiles Failures => _failures;
 
-    /// <summary>Closes storage; what is staged and not discarded is kept.</summary>
+    /// <summary>Closes storage; what is staged and not discarded is kept, unless the manifest was unsafe.</summary>
     public async ValueTask DisposeAsync()
     {
         await StopWorkersAsync().ConfigureAwait(false);
         foreach (IncomingFile file in _begun.Values) Close(file);
-        if (_store is not null) await _store.DisposeAsync().ConfigureAwait(false);
+        if (_store is null) return;
+        try
+        {
+            // A manifest that was refused as unsafe is refused again: nothing of it will be resumed.
+            if (Ending is { Error: TransferError.UnsafeName }) _store.DiscardStaging();
+        }
+        finally
+        {
+            await _store.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
     private IncomingFile Begin(ManifestEntry entry) =>

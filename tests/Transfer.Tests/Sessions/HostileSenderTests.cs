@@ -56,7 +56,7 @@ public class HostileSenderTests
         await sender.SendAsync(MessageType.ManifestPage, writer => ManifestPage.Encode([File(1, "../evil")], writer));
         Assert.Equal(WireCode.UnsafeName, await sender.ExpectEndingAsync(MessageType.Cancel));
         await Assert.ThrowsAsync<TransferException>(() => received.Completion);
-        Assert.False(System.IO.File.Exists(Path.Combine(pair.TargetFolder, "first")));
+        Assert.Empty(Directory.GetFileSystemEntries(pair.TargetFolder)); // neither a name nor staging
     }
 
     [Fact]
